@@ -1,0 +1,81 @@
+"""The one exception that the command line catches: what is wrong, where it stands, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a text: the file as the user named it, line and column counted from 1."""
+
+    source: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake.
+
+    Attributes:
+        message: what is wrong, naming the layer, parameter or argument.
+        where: the position in a file, or the option of the command line; None where there is neither.
+        path: the place in the spec's structure, such as ``layers[2].Linear.in_features``.
+        hint: what would be right.
+
+    """
+
+    message: str
+    where: Position | str | None = None
+    path: str | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = "".join(f"{part}: " for part in (self.where, self.path) if part)
+        hint = f"\n  hint: {self.hint}" if self.hint else ""
+        return f"{place}{self.message}{hint}"
+
+
+class ParamctlError(Exception):
+    """The user's input cannot be served; holds one problem or more.
+
+    Everything else that is raised is a bug of paramctl.
+    """
+
+    def __init__(self, *problems: Problem) -> None:
+        """Hold the problems, of which there must be at least one."""
+        assert problems, "an error without a problem says nothing"
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+def failure(
+    message: str, *, where: Position | str | None = None, path: str | None = None, hint: str | None = None
+) -> ParamctlError:
+    """Make the error that holds one problem."""
+    return ParamctlError(Problem(message=message, where=where, path=path, hint=hint))
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the hint that names the candidates most like `name`, or None where none is near."""
+    from difflib import get_close_matches
+
+    known = list(candidates)
+    folded = {candidate.lower(): candidate for candidate in known}
+    if name.lower() in folded:
+        return f"did you mean {folded[name.lower()]!r}?"
+    close = get_close_matches(name, known, n=3)
+    if not close:
+        close = [folded[match] for match in get_close_matches(name.lower(), folded, n=3)]
+    if not close:
+        return None
+    *others, last = map(repr, close)
+    return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"

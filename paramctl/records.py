@@ -1,0 +1,131 @@
+"""What a parameter is: plain records that every source yields and every report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+Shape: TypeAlias = tuple[int, ...]
+Kind: TypeAlias = Literal["parameter", "buffer", "tensor"]
+NestedValues: TypeAlias = "bool | int | float | Mapping[str, float | None] | list[NestedValues] | None"
+
+ITEM_SIZES: Mapping[str, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 8),
+        **dict.fromkeys(("float32", "int32", "uint32", "complex32"), 4),
+        **dict.fromkeys(("float16", "bfloat16", "int16", "uint16"), 2),
+        **dict.fromkeys(("int8", "uint8", "bool", "float4_e2m1fn_x2", "float8_e8m0fnu"), 1),
+        **dict.fromkeys(("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"), 1),
+        "complex128": 16,
+    }
+)
+"""Bytes of one element, by the canonical name of the dtype (torch's own name without ``torch.``)."""
+
+FLOATING_DTYPES: Mapping[str, float] = MappingProxyType(
+    {
+        "float64": 2.0**-52,
+        "float32": 2.0**-23,
+        "float16": 2.0**-10,
+        "bfloat16": 2.0**-7,
+        "float8_e4m3fn": 2.0**-3,
+        "float8_e4m3fnuz": 2.0**-3,
+        "float8_e5m2": 2.0**-2,
+        "float8_e5m2fnuz": 2.0**-2,
+    }
+)
+"""The dtypes that a model's floating parameters can be cast to, each with its machine epsilon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What one pass over a tensor's elements tells.
+
+    `mean`, `std` (of the population, correction=0), `min` and `max` are over the finite elements and None where there
+    is none; `norm` is their L2 norm; `zeros`, `nan` and `inf` count elements.
+    """
+
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+    norm: float
+    zeros: int
+    nan: int
+    inf: int
+
+
+class Values(Protocol):
+    """The elements of a tensor, without the tensor library."""
+
+    def nested(self) -> NestedValues:
+        """Return all elements, nested like the shape; a number for a scalar; None for what is not finite."""
+
+    def text(self) -> str:
+        """Return the elements as torch prints them: a large tensor is summarised."""
+
+
+class ParameterRecord(NamedTuple):
+    """One distinct tensor of a model, whatever the number of its names.
+
+    A named tuple, since a model may have millions and a frozen dataclass takes five times as long to make.
+
+    Attributes:
+        name: its first name in model order, dotted.
+        module: the path of the module that owns it under that name; "" for the root.
+        module_type: that module's class; None in a checkpoint.
+        kind: how the module holds it.
+        shape: its sizes, outermost dimension first.
+        dtype: the canonical name of its element type.
+        requires_grad: whether backward fills its gradient; None in a checkpoint.
+        aliases: its other names, in model order.
+        owners: how many distinct (module object, attribute) pairs hold it; 1 with aliases means that one module is used
+            several times, more means that several modules share the tensor.
+        stats: its statistics, where they were asked for.
+        values: its elements, where they were asked for.
+
+    """
+
+    name: str
+    module: str
+    module_type: str | None
+    kind: Kind
+    shape: Shape
+    dtype: str
+    requires_grad: bool | None
+    aliases: tuple[str, ...] = ()
+    owners: int = 1
+    stats: Statistics | None = None
+    values: Values | None = None
+
+    @property
+    def numel(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that the elements take."""
+        return prod(self.shape) * ITEM_SIZES[self.dtype]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, the first one first."""
+        return (self.name, *self.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRecord:
+    """One place of a module in a model.
+
+    Attributes:
+        path: its path; "" for the root.
+        type_name: its class.
+        same_as: the path at which the same object was met before.
+    """
+
+    path: str
+    type_name: str
+    same_as: str | None = None

@@ -1,0 +1,336 @@
+"""What each init scheme is: its options, its formula with the source, and the moments that it promises.
+
+A scheme is declared by one function. Its keyword-only parameters are the scheme's options under torch's names; from the
+tensor's shape and what it held before, it returns the moments of the values that the scheme leaves.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+
+FanMode: TypeAlias = Literal["fan_in", "fan_out"]
+Nonlinearity: TypeAlias = Literal[
+    "linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "sigmoid", "tanh", "relu", "leaky_relu", "selu",
+]  # fmt: skip
+OptionValue: TypeAlias = int | float | str
+
+GLOROT = "Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks"
+HE = "He et al. 2015, Delving deep into rectifiers"
+SAXE = "Saxe et al. 2014, Exact solutions to the nonlinear dynamics of learning in deep linear neural networks"
+MARTENS = "Martens 2010, Deep learning via Hessian-free optimization"
+
+UNIFORM_KURTOSIS = 1.8
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean, standard deviation and kurtosis (the fourth standardised moment, 3 for a normal) of a distribution."""
+
+    mean: float
+    std: float
+    kurtosis: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFacts:
+    """What a formula may depend on: the tensor's shape, and the moments of what it held before (None: unknown)."""
+
+    shape: tuple[int, ...]
+    before: Moments | None = None
+
+    @property
+    def numel(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """fan_in and fan_out by torch's rule: the second and the first size, each times the receptive field."""
+        receptive = math.prod(self.shape[2:])
+        return self.shape[1] * receptive, self.shape[0] * receptive
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The least and the largest value of a number; `exclusive` leaves the least out."""
+
+    least: float
+    largest: float = math.inf
+    exclusive: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return self.least <= value <= self.largest and not (self.exclusive and value == self.least)
+
+    def __str__(self) -> str:
+        if math.isfinite(self.largest):
+            return f"from {self.least:g} to {self.largest:g}"
+        return f"above {self.least:g}" if self.exclusive else f"{self.least:g} or more"
+
+
+FINITE = Range(-math.inf)
+Finite: TypeAlias = Annotated[float, FINITE]
+NotNegative: TypeAlias = Annotated[float, Range(0)]
+Positive: TypeAlias = Annotated[float, Range(0, exclusive=True)]
+Fraction: TypeAlias = Annotated[float, Range(0, 1)]
+Count: TypeAlias = Annotated[int, Range(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option of a scheme: `default` is None where it must be given; `choices` are the words that it may be."""
+
+    name: str
+    type: type
+    default: OptionValue | None
+    range: Range | None = None
+    choices: tuple[str, ...] = ()
+
+    def mistake(self, value: object) -> str | None:
+        """Say what the option expects if `value` is not that."""
+        if self.choices:
+            return None if value in self.choices else f"one of {', '.join(self.choices)}"
+        number = "an integer" if self.type is int else "a number"
+        accepted = int if self.type is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, accepted):
+            return number
+        if self.range is not None and (not math.isfinite(value) or value not in self.range):
+            return "a finite number" if self.range is FINITE else f"{number}, {self.range}"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheme:
+    """A declared scheme.
+
+    Attributes:
+        name: torch's name without the underscore.
+        options: by name, in torch's order.
+        formula: the distribution of the values.
+        source: the paper that the formula comes from; "" where it needs none.
+        dims: the least and the largest number of dimensions that it is defined for (None: any).
+        ordered: two options, the first of which must be below the second.
+        in_place: whether it changes what is there, where the others overwrite it.
+        moments: the declaring function.
+
+    """
+
+    name: str
+    options: Mapping[str, Option]
+    formula: str
+    source: str
+    dims: tuple[int, int | None]
+    ordered: tuple[str, str] | None
+    in_place: bool
+    moments: Callable[..., Moments | None]
+
+    def undefined_for(self, shape: tuple[int, ...], options: Mapping[str, Any]) -> str | None:
+        """Say why the scheme is not defined for a tensor of this shape, or return None where it is."""
+        least, largest = self.dims
+        if len(shape) < least or (largest is not None and len(shape) > largest):
+            span = f"{least}" if least == largest else f"{least} to {largest}" if largest else f"{least} or more"
+            return f"it needs {span} dimensions, and the shape is {list(shape)}"
+        if self.name == "dirac" and shape[0] % options["groups"]:
+            return f"its {options['groups']} groups do not divide the {shape[0]} output channels"
+        return None
+
+
+def _declare(
+    formula: str,
+    *,
+    source: str = "",
+    dims: tuple[int, int | None] = (0, None),
+    ordered: tuple[str, str] | None = None,
+    in_place: bool = False,
+) -> Callable[[Callable[..., Moments | None]], Scheme]:
+    def declare(moments: Callable[..., Moments | None]) -> Scheme:
+        hints = get_type_hints(moments, include_extras=True)
+        options = {
+            name: _option(name, hints[name], None if given.default is given.empty else given.default)
+            for name, given in inspect.signature(moments).parameters.items()
+            if given.kind is given.KEYWORD_ONLY
+        }
+        return Scheme(
+            name=moments.__name__,
+            options=MappingProxyType(options),
+            formula=formula,
+            source=source,
+            dims=dims,
+            ordered=ordered,
+            in_place=in_place,
+            moments=moments,
+        )
+
+    return declare
+
+
+def _option(name: str, hint: Any, default: OptionValue | None) -> Option:
+    if get_origin(hint) is Literal:
+        return Option(name=name, type=str, default=default, choices=get_args(hint))
+    if get_origin(hint) is Annotated:
+        number, span = get_args(hint)
+        return Option(name=name, type=number, default=default, range=span)
+    return Option(name=name, type=hint, default=default)
+
+
+def _two_point(ones: int, numel: int) -> Moments:
+    share = ones / numel
+    return Moments(share, math.sqrt(share * (1 - share)))
+
+
+def gain_of(nonlinearity: Nonlinearity, negative_slope: float) -> float:
+    """Return the gain that keeps a signal's variance through a nonlinearity, as `torch.nn.init.calculate_gain` does."""
+    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + negative_slope**2)), "selu": 3 / 4}
+    return gains.get(nonlinearity, 1.0)
+
+
+def _glorot_std(tensor: TensorFacts, gain: float) -> float:
+    return gain * math.sqrt(2 / sum(tensor.fans))
+
+
+def _he_std(tensor: TensorFacts, a: float, mode: FanMode, nonlinearity: Nonlinearity) -> float:
+    fan_in, fan_out = tensor.fans
+    return gain_of(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+@_declare("U(a, b)", ordered=("a", "b"))
+def uniform(_: TensorFacts, *, a: Finite = 0.0, b: Finite = 1.0) -> Moments:
+    """Give every value between two bounds the same chance."""
+    return Moments((a + b) / 2, (b - a) / math.sqrt(12), UNIFORM_KURTOSIS)
+
+
+@_declare("N(mean, std²)")
+def normal(_: TensorFacts, *, mean: Finite = 0.0, std: NotNegative = 0.01) -> Moments:
+    """Draw from a normal distribution."""
+    return Moments(mean, std)
+
+
+@_declare("N(mean, std²), what falls outside [a, b] drawn again", ordered=("a", "b"))
+def trunc_normal(
+    _: TensorFacts, *, mean: Finite = 0.0, std: Positive = 1.0, a: Finite = -2.0, b: Finite = 2.0
+) -> Moments | None:
+    """Draw from a normal distribution cut off at two bounds."""
+    low, high = (a - mean) / std, (b - mean) / std
+
+    def density(x: float) -> float:
+        return math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+    # erfc of the two far ends on the same side keeps the digits that a difference of two values near 1 loses.
+    side = -1 if low > 0 else 1
+    mass = side * (math.erfc(-side * high / math.sqrt(2)) - math.erfc(-side * low / math.sqrt(2))) / 2
+    if mass <= 0:
+        return None
+    shift = (density(low) - density(high)) / mass
+    variance = 1 + (low * density(low) - high * density(high)) / mass - shift**2
+    return Moments(mean + std * shift, std * math.sqrt(max(variance, 0.0)))
+
+
+@_declare("val everywhere")
+def constant(_: TensorFacts, *, val: float) -> Moments:
+    """Set every element to one value."""
+    return Moments(val, 0.0)
+
+
+@_declare("1 everywhere")
+def ones(_: TensorFacts) -> Moments:
+    """Set every element to one."""
+    return Moments(1.0, 0.0)
+
+
+@_declare("0 everywhere")
+def zeros(_: TensorFacts) -> Moments:
+    """Set every element to zero."""
+    return Moments(0.0, 0.0)
+
+
+@_declare("1 on the diagonal, 0 elsewhere", dims=(2, 2))
+def eye(tensor: TensorFacts) -> Moments:
+    """Make a linear layer pass its input on."""
+    return _two_point(min(tensor.shape), tensor.numel)
+
+
+@_declare("1 at the kernel's centre from input channel i to output channel i of each group, 0 elsewhere", dims=(3, 5))
+def dirac(tensor: TensorFacts, *, groups: Count = 1) -> Moments:
+    """Make a convolution pass its input on."""
+    return _two_point(groups * min(tensor.shape[0] // groups, tensor.shape[1]), tensor.numel)
+
+
+@_declare("U(-b, b), b = gain · √(6 / (fan_in + fan_out))", source=GLOROT, dims=(2, None))
+def xavier_uniform(tensor: TensorFacts, *, gain: Finite = 1.0) -> Moments:
+    """Keep the variance of activations and of gradients alike, with uniform values."""
+    return Moments(0.0, abs(_glorot_std(tensor, gain)), UNIFORM_KURTOSIS)
+
+
+@_declare("N(0, std²), std = gain · √(2 / (fan_in + fan_out))", source=GLOROT, dims=(2, None))
+def xavier_normal(tensor: TensorFacts, *, gain: NotNegative = 1.0) -> Moments:
+    """Keep the variance of activations and of gradients alike, with normal values."""
+    return Moments(0.0, _glorot_std(tensor, gain))
+
+
+@_declare("U(-b, b), b = gain(nonlinearity, a) · √(3 / fan)", source=HE, dims=(2, None))
+def kaiming_uniform(
+    tensor: TensorFacts, *, a: Finite = 0.0, mode: FanMode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu"
+) -> Moments:
+    """Keep the variance through rectifiers, with uniform values."""
+    return Moments(0.0, _he_std(tensor, a, mode, nonlinearity), UNIFORM_KURTOSIS)
+
+
+@_declare("N(0, std²), std = gain(nonlinearity, a) / √fan", source=HE, dims=(2, None))
+def kaiming_normal(
+    tensor: TensorFacts, *, a: Finite = 0.0, mode: FanMode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu"
+) -> Moments:
+    """Keep the variance through rectifiers, with normal values."""
+    return Moments(0.0, _he_std(tensor, a, mode, nonlinearity))
+
+
+@_declare("gain · Q, with Q's rows or columns orthonormal, uniform over such matrices", source=SAXE, dims=(2, None))
+def orthogonal(tensor: TensorFacts, *, gain: Finite = 1.0) -> Moments:
+    """Keep the length of every signal, as a matrix of the first size by the product of the others."""
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    return Moments(0.0, abs(gain) / math.sqrt(max(rows, columns)))
+
+
+@_declare("N(0, std²), then ⌈sparsity · rows⌉ elements of each column set to 0", source=MARTENS, dims=(2, 2))
+def sparse(tensor: TensorFacts, *, sparsity: Fraction, std: NotNegative = 0.01) -> Moments:
+    """Leave a few incoming connections per unit."""
+    rows = tensor.shape[0]
+    kept = 1 - math.ceil(sparsity * rows) / rows
+    # The number of zeros is fixed: for the standard error of the std that is worth a kurtosis of 1 + 2 / kept.
+    return Moments(0.0, std * math.sqrt(kept), 1 + 2 / kept if kept else 3.0)
+
+
+@_declare("what the layer's own constructor writes")
+def default(tensor: TensorFacts) -> Moments | None:
+    """Take the layer's own initialisation."""
+    return tensor.before
+
+
+@_declare("x + value", in_place=True)
+def add(tensor: TensorFacts, *, value: float) -> Moments | None:
+    """Add a number to every element, as ``data += value`` does."""
+    before = tensor.before
+    return before and Moments(before.mean + value, before.std, before.kurtosis)
+
+
+@_declare("x · value", in_place=True)
+def mul(tensor: TensorFacts, *, value: float) -> Moments | None:
+    """Multiply every element by a number, as ``data *= value`` does."""
+    before = tensor.before
+    return before and Moments(before.mean * value, before.std * abs(value), before.kurtosis)
+
+
+SCHEMES: Mapping[str, Scheme] = MappingProxyType(
+    {
+        scheme.name: scheme
+        for scheme in (
+            uniform, normal, trunc_normal, constant, ones, zeros, eye, dirac, xavier_uniform, xavier_normal,
+            kaiming_uniform, kaiming_normal, orthogonal, sparse, default, add, mul,
+        )
+    }
+)  # fmt: skip
+"""Every scheme by its name, in the order in which `paramctl schemes` shows them."""
