@@ -1,0 +1,1 @@
+"""YAML text -> a validated spec that keeps the position of every value; without torch."""

@@ -1,0 +1,71 @@
+"""The layers of torch.nn with their signatures, from a file: a typo in a spec is answered without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+from paramctl.spec.signatures import LayerSignature, Parameter, parse_type
+
+Entry: TypeAlias = Sequence[str | Sequence[Any]]
+"""A signature in the file: ``[name, type]`` or ``[name, type, default]`` for each parameter, ``"*"`` before those that
+take a keyword, ``"*args"`` and ``"**kwargs"`` for any more, ``"lazy"`` for a lazy layer."""
+
+FILE = "torch_nn.json"
+
+
+class Catalog:
+    """The signatures of torch.nn's layers by class name; each is parsed when it is asked for."""
+
+    def __init__(self, entries: Mapping[str, Entry], torch_version: str) -> None:
+        """Wrap the entries of a catalog file or of a live torch of this version."""
+        self.entries = entries
+        self.torch_version = torch_version
+        self._parsed: dict[str, LayerSignature] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
+    def names(self) -> Iterable[str]:
+        """Return every layer's name, in alphabetical order."""
+        return self.entries.keys()
+
+    def __getitem__(self, name: str) -> LayerSignature:
+        signature = self._parsed.get(name)
+        if signature is None:
+            signature = self._parsed[name] = signature_of(name, self.entries[name])
+        return signature
+
+
+def signature_of(name: str, entry: Entry) -> LayerSignature:
+    """Read one layer's entry."""
+    parameters = []
+    keyword_only = False
+    for item in entry:
+        if isinstance(item, str):
+            keyword_only = keyword_only or item in {"*", "*args"}
+        else:
+            parameters.append(
+                Parameter(
+                    name=item[0],
+                    type=parse_type(item[1]),
+                    required=len(item) == 2,
+                    keyword_only=keyword_only,
+                    default=item[2] if len(item) > 2 else None,
+                )
+            )
+    return LayerSignature(
+        name=name,
+        parameters=tuple(parameters),
+        more_positional="*args" in entry,
+        more_keywords="**kwargs" in entry,
+        lazy="lazy" in entry,
+    )
+
+
+def load_catalog() -> Catalog:
+    """Read the catalog that ships with the package."""
+    content = json.loads(files(__package__).joinpath(FILE).read_text(encoding="utf-8"))
+    return Catalog(content["layers"], content["torch"])

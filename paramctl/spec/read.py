@@ -1,0 +1,97 @@
+"""The text of a spec -> a `Spec`, or every mistake in it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from paramctl.errors import nearest
+from paramctl.references import Allowance
+from paramctl.spec.catalog import Catalog
+from paramctl.spec.document import MappingNode, compose
+from paramctl.spec.layers import LayerReader, SignatureOf
+from paramctl.spec.model import Container, Spec
+from paramctl.spec.reading import Mistakes, shown, step
+from paramctl.spec.settings import SettingsReader
+
+KEYS: Final = ("name", "layers", "input", "loss", "init", "tie", "freeze", "dtype", "seed")
+_LAYERS_HINT: Final = "write layers: [{Linear: [4, 3]}, ReLU]"
+
+
+def read_spec(
+    text: str,
+    source: str,
+    *,
+    directory: Path,
+    allowance: Allowance,
+    catalog: Catalog,
+    signature_of: SignatureOf,
+) -> Spec:
+    """Read and validate a spec.
+
+    Args:
+        text: the YAML.
+        source: the file as the user named it, for positions.
+        directory: what files named in the spec are relative to.
+        allowance: what the spec may import.
+        catalog: the layers of torch.nn.
+        signature_of: imports a class of the user's own; called for those that are allowed.
+
+    Raises:
+        ParamctlError: with all mistakes of the file.
+
+    """
+    document = compose(text, source)
+    mistakes = Mistakes(document, list(document.problems))
+    root = document.root
+    if not isinstance(root, MappingNode):
+        mistakes.add(root, (), f"a spec is a mapping, not {shown(root)}", _LAYERS_HINT)
+        raise mistakes.error()
+    for name, (key, _) in root.entries.items():
+        if name not in KEYS:
+            hint = nearest(name, KEYS) or f"the keys of a spec are {', '.join(KEYS)}"
+            mistakes.add(key, step((), name), f"a spec has no key {name!r}", hint)
+    reader = LayerReader(mistakes, catalog, signature_of, allowance, directory)
+    layers = _layers(root, reader)
+    settings = _settings(root, SettingsReader(mistakes, allowance, directory))
+    if mistakes.found:
+        raise mistakes.error()
+    return Spec(
+        source=source,
+        root=layers,
+        directory=directory,
+        allowance=allowance,
+        aliased=reader.aliased,
+        composed=reader.composed,
+        imports=reader.imports,
+        **settings,
+    )
+
+
+def _layers(root: MappingNode, reader: LayerReader) -> Container:
+    if "layers" not in root.entries:
+        reader.mistakes.add(root, (), "a spec needs layers", _LAYERS_HINT)
+        return Container("Sequential", None, (), 0, False, root.line, root.column)
+    node = root.entries["layers"][1]
+    names, children = reader.required_children(node, step((), "layers"))
+    return Container("Sequential", names, children, 0, False, node.line, node.column)
+
+
+def _settings(root: MappingNode, reader: SettingsReader) -> dict[str, Any]:
+    freeze_hint = 'write freeze: ["embedding.*"]'
+    readers: dict[str, tuple[str, Callable[..., Any]]] = {
+        "name": ("name", lambda node, path: reader.text(node, path, "the name")),
+        "input": ("input", reader.input),
+        "loss": ("loss", reader.loss),
+        "init": ("rules", reader.rules),
+        "tie": ("ties", reader.ties),
+        "freeze": ("freeze", lambda node, path: reader.names(node, path, "freeze", freeze_hint)),
+        "dtype": ("dtype", reader.dtype),
+        "seed": ("seed", reader.seed),
+    }
+    return {
+        field: read(root.entries[key][1], step((), key))
+        for key, (field, read) in readers.items()
+        if key in root.entries
+    }
