@@ -1,0 +1,1 @@
+"""Records -> reports: pure functions, without torch."""

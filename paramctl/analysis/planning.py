@@ -1,0 +1,118 @@
+"""Which init rules reach which parameter, and what is left to be done once later rules overwrite earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from paramctl.errors import ParamctlError, Problem
+from paramctl.globs import compile_glob
+from paramctl.records import FLOATING_DTYPES, ParameterRecord
+from paramctl.rules import InitRule
+from paramctl.schemes import SCHEMES, Scheme
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitTarget:
+    """A parameter as the rules see it.
+
+    Attributes:
+        record: the parameter.
+        normalization: whether a normalisation layer owns it.
+        padding_row: the row of an embedding that stays zero.
+        has_default: whether its layer's own initialisation is known.
+
+    """
+
+    record: ParameterRecord
+    normalization: bool = False
+    padding_row: int | None = None
+    has_default: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitPlan:
+    """The rules that reach one parameter, in order; `note` says why a rule for the whole model does not."""
+
+    target: InitTarget
+    rules: tuple[InitRule, ...] = ()
+    note: str | None = None
+
+    @property
+    def steps(self) -> tuple[InitRule, ...]:
+        """The rules that leave a trace: from the last one that overwrites everything."""
+        for i in range(len(self.rules) - 1, -1, -1):
+            scheme = self.rules[i].scheme
+            if isinstance(scheme, Scheme) and not scheme.in_place:
+                return self.rules[i:]
+        return self.rules
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether nothing of what the parameter held before is left."""
+        scheme = self.steps[0].scheme if self.steps else None
+        return isinstance(scheme, Scheme) and not scheme.in_place and scheme.name != "default"
+
+
+def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list[InitPlan], list[str]]:
+    """Apply the rules in order.
+
+    Returns:
+        A plan for each target, and notes on the rules that reach nothing.
+
+    Raises:
+        ParamctlError: for each parameter that an exact rule reaches but does not fit.
+
+    """
+    plans = [InitPlan(target=target) for target in targets]
+    notes: list[str] = []
+    problems: list[Problem] = []
+    for rule in rules:
+        if rule.match is None:
+            plans = [_for_whole_model(each, rule) for each in plans]
+            continue
+        matches = compile_glob(rule.match)
+        reached = [i for i, each in enumerate(plans) if matches(each.target.record.names)]
+        if not reached:
+            notes.append(f"{rule.where}: {rule.match!r} matches no parameter")
+        for i in reached:
+            reason = _undefined(rule, plans[i].target)
+            if reason is None:
+                plans[i] = replace(plans[i], rules=(*plans[i].rules, rule), note=None)
+            else:
+                problems.append(_misfit(rule, plans[i].target, reason))
+    if problems:
+        raise ParamctlError(*problems)
+    return plans, notes
+
+
+def _misfit(rule: InitRule, target: InitTarget, reason: str) -> Problem:
+    return Problem(message=f"{rule.label} does not fit {target.record.name}: {reason}", where=rule.where)
+
+
+def _for_whole_model(current: InitPlan, rule: InitRule) -> InitPlan:
+    """Follow ``--scheme``: the scheme to the weights, zeros to the biases, the rest as it is."""
+    target = current.target
+    if target.normalization:
+        return current
+    if len(target.record.shape) >= 2:
+        reason = _undefined(rule, target)
+        if reason is not None:
+            return replace(current, note=f"{rule.label} is not defined here: {reason}")
+        return replace(current, rules=(*current.rules, rule), note=None)
+    if "bias" in target.record.name.rpartition(".")[2] and target.record.dtype in FLOATING_DTYPES:
+        zeros = InitRule(match=None, scheme=SCHEMES["zeros"], options={}, where=rule.where)
+        return replace(current, rules=(*current.rules, zeros), note=None)
+    return current
+
+
+def _undefined(rule: InitRule, target: InitTarget) -> str | None:
+    """Say why a rule cannot be applied to a parameter."""
+    if not isinstance(rule.scheme, Scheme):
+        return None
+    dtype = target.record.dtype
+    if dtype not in FLOATING_DTYPES and not dtype.startswith("complex"):
+        return f"it needs floating elements, and the dtype is {dtype}"
+    if rule.scheme.name == "default" and not target.has_default:
+        return "how its layer initialises it is not known"
+    return rule.scheme.undefined_for(target.record.shape, rule.options)

@@ -1,0 +1,81 @@
+"""Records -> the tree of modules, with runs of structurally equal siblings folded into one node."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from paramctl.records import ModuleRecord, ParameterRecord
+from paramctl.reports.listing import TreeNode
+
+
+@dataclass(slots=True)
+class _Module:
+    """A module while the tree is built; `structure` tells equal ones apart from others."""
+
+    record: ModuleRecord
+    name: str
+    tensors: list[ParameterRecord] = field(default_factory=list)
+    children: list[_Module] = field(default_factory=list)
+    structure: int = 0
+    numel: int = 0
+    nbytes: int = 0
+
+
+def build_tree(modules: Sequence[ModuleRecord], records: Iterable[ParameterRecord], *, root: str = "") -> TreeNode:
+    """Return the tree at and below `root`.
+
+    Each tensor is counted once, in the module of its first name.
+    """
+    nodes = {module.path: _Module(module, module.path.rpartition(".")[2]) for module in modules}
+    for path, node in nodes.items():
+        if path:
+            nodes[path.rpartition(".")[0]].children.append(node)
+    for record in records:
+        nodes[record.module].tensors.append(record)
+    structures: dict[Hashable, int] = {}
+    for path in reversed(list(nodes)):
+        _complete(nodes[path], structures)
+    return _folded([nodes[root]], 1)
+
+
+def _complete(node: _Module, structures: dict[Hashable, int]) -> None:
+    """Sum up a node whose children are complete, and number its structure: equal numbers for equal structures."""
+    node.numel = sum(tensor.numel for tensor in node.tensors) + sum(child.numel for child in node.children)
+    node.nbytes = sum(tensor.nbytes for tensor in node.tensors) + sum(child.nbytes for child in node.children)
+    structure = (
+        node.record.type_name,
+        node.record.same_as,
+        tuple(_tensor_structure(tensor) for tensor in node.tensors),
+        tuple((child.name, child.structure) for child in node.children),
+    )
+    node.structure = structures.setdefault(structure, len(structures))
+
+
+def _tensor_structure(tensor: ParameterRecord) -> Hashable:
+    attribute = tensor.name.rpartition(".")[2]
+    return attribute, tensor.kind, tensor.shape, tensor.dtype, tensor.requires_grad, bool(tensor.aliases)
+
+
+def _folded(run: Sequence[_Module], outer: int) -> TreeNode:
+    """Return the node of a run of equal siblings, or of one module, which stands in each of `outer` equal modules."""
+    first, last = run[0], run[-1]
+    count = outer * len(run)
+    runs = (list(group) for _, group in groupby(first.children, key=_run_key))
+    return TreeNode(
+        name=first.name if first is last else f"[{first.name}-{last.name}]",
+        path=first.record.path,
+        type_name=first.record.type_name,
+        count=count,
+        numel=first.numel * count,
+        nbytes=first.nbytes * count,
+        same_as=first.record.same_as,
+        tensors=tuple(first.tensors),
+        children=tuple(_folded(each, count) for each in runs),
+    )
+
+
+def _run_key(module: _Module) -> Hashable:
+    """Return what consecutive modules of a run have in common; one that has a name of its own stands alone."""
+    return module.structure if module.name.isdigit() else module.name

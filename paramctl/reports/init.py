@@ -1,0 +1,94 @@
+"""What `paramctl init` answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from paramctl.records import Shape, Statistics, Values
+from paramctl.reports.base import Report, Row, finite, statistics_fields
+from paramctl.schemes import Moments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedRule:
+    """A rule that reached a parameter: the scheme or function, and its arguments."""
+
+    scheme: str
+    args: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        shown = {name: f"{value:g}" if isinstance(value, float) else value for name, value in self.args.items()}
+        arguments = ", ".join(f"{name}={value}" for name, value in shown.items())
+        return f"{self.scheme}({arguments})" if arguments else self.scheme
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitializedParameter:
+    """What initialisation left in one parameter.
+
+    Attributes:
+        name, aliases, shape: the parameter.
+        rules: the rules that reached it, in order; empty where it keeps its layer's own values.
+        stats: the statistics of its values.
+        expected: what the formula promises; None where none does.
+        deviates: whether the values are off by more than five standard errors; None where nothing is promised.
+        note: why a rule for the whole model did not apply.
+        values: its elements, where they were asked for.
+
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    shape: Shape
+    rules: tuple[AppliedRule, ...]
+    stats: Statistics
+    expected: Moments | None
+    deviates: bool | None
+    note: str | None
+    values: Values | None = None
+
+    def fields(self) -> Row:
+        """Return the row as plain data."""
+        expected = self.expected
+        row = {
+            "name": self.name,
+            "aliases": list(self.aliases),
+            "shape": list(self.shape),
+            "rules": [{"scheme": rule.scheme, "args": _plain_arguments(rule.args)} for rule in self.rules],
+            "stats": statistics_fields(self.stats),
+            "expected": expected and {"mean": finite(expected.mean), "std": finite(expected.std)},
+            "deviates": self.deviates,
+            "note": self.note,
+        }
+        return row if self.values is None else row | {"values": self.values.nested()}
+
+
+def _plain_arguments(arguments: Mapping[str, Any]) -> Row:
+    return {name: finite(value) if isinstance(value, float) else value for name, value in arguments.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitReport(Report):
+    """The values that initialisation gives; `written` is the file that holds them."""
+
+    command: ClassVar = "init"
+    rows_key: ClassVar = "parameters"
+    row_fields: ClassVar = ("name", "aliases", "shape", "rules", "stats", "expected", "deviates", "note")
+
+    seed: int
+    parameters: Sequence[InitializedParameter]
+    written: str | None = None
+
+    def head(self) -> Row:
+        """Return the seed."""
+        return {"seed": self.seed}
+
+    def rows(self) -> Iterator[Row]:
+        """Yield a dict per parameter."""
+        return (parameter.fields() for parameter in self.parameters)
+
+    def tail(self) -> Row:
+        """Return the file that was written."""
+        return {"written": self.written}

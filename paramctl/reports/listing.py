@@ -1,0 +1,105 @@
+"""What `paramctl list` answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from paramctl.records import ParameterRecord
+from paramctl.reports.base import Report, Row, statistics_fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListTotals:
+    """Sums over the rows, each counted once: tensors; elements in all, of trainable and of frozen parameters; bytes."""
+
+    tensors: int
+    numel: int
+    trainable: int
+    frozen: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeNode:
+    """A module in a tree, or a run of structurally equal ones.
+
+    Attributes:
+        name: its name in its parent; ``[0-11]`` for a run.
+        path: the path of the module, of the first one in a run.
+        type_name: its class.
+        count: how many modules it stands for: those of a run, times those of every run around it.
+        numel: the elements below all of them; what was counted before is not counted again.
+        nbytes: their bytes.
+        same_as: the path at which the same module was met before.
+        tensors: the parameters and buffers that it owns itself, or the first of a run.
+        children: its modules, or those of the first of a run.
+
+    """
+
+    name: str
+    path: str
+    type_name: str
+    count: int
+    numel: int
+    nbytes: int
+    same_as: str | None
+    tensors: tuple[ParameterRecord, ...]
+    children: tuple[TreeNode, ...]
+
+    def fields(self, whole: int) -> Row:
+        """Return the node as plain data; `whole` is the number of elements that shares are taken of."""
+        return {
+            "name": self.name,
+            "path": self.path,
+            "type": self.type_name,
+            "count": self.count,
+            "numel": self.numel,
+            "nbytes": self.nbytes,
+            "share": self.numel / whole if whole else 0.0,
+            "same_as": self.same_as,
+            "tensors": [tensor.name for tensor in self.tensors],
+            "children": [child.fields(whole) for child in self.children],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListReport(Report):
+    """The parameters of a model, one record per distinct tensor, and its tree where that was asked for."""
+
+    command: ClassVar = "list"
+    rows_key: ClassVar = "parameters"
+    row_fields: ClassVar = (
+        "name", "module", "module_type", "kind", "shape", "dtype", "numel", "nbytes", "requires_grad", "aliases",
+    )  # fmt: skip
+
+    parameters: Sequence[ParameterRecord]
+    totals: ListTotals
+    tree: TreeNode | None = None
+
+    def rows(self) -> Iterator[Row]:
+        """Yield a dict per parameter."""
+        for record in self.parameters:
+            row: Row = {
+                "name": record.name,
+                "module": record.module,
+                "module_type": record.module_type,
+                "kind": record.kind,
+                "shape": list(record.shape),
+                "dtype": record.dtype,
+                "numel": record.numel,
+                "nbytes": record.nbytes,
+                "requires_grad": record.requires_grad,
+                "aliases": list(record.aliases),
+            }
+            if record.stats is not None:
+                row["stats"] = statistics_fields(record.stats)
+            if record.values is not None:
+                row["values"] = record.values.nested()
+            yield row
+
+    def tail(self) -> Row:
+        """Return the totals, and the tree where there is one."""
+        tree = {} if self.tree is None else {"tree": self.tree.fields(self.totals.numel)}
+        return {"totals": asdict(self.totals)} | tree
