@@ -1,0 +1,154 @@
+"""Init rules -> values: each parameter under its own stream, in place and unrecorded by autograd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from paramctl.analysis.expectation import Step, deviates, expected_moments
+from paramctl.analysis.planning import InitPlan, InitTarget
+from paramctl.errors import failure
+from paramctl.records import ParameterRecord
+from paramctl.references import Reference
+from paramctl.reports.init import AppliedRule, InitializedParameter
+from paramctl.rules import InitRule
+from paramctl.schemes import SCHEMES, Scheme
+from paramctl.tensors import kernels, streams, user_code
+from paramctl.tensors.defaults import Program, Programs, run_program
+from paramctl.tensors.statistics import measure
+from paramctl.tensors.values import TensorValues
+
+_NORMALIZATION = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_DEFAULT = InitRule(match=None, scheme=SCHEMES["default"], options={})
+
+
+def init_target(net: nn.Module, record: ParameterRecord, tensor: torch.Tensor, programs: Programs) -> InitTarget:
+    """Describe a parameter of a model as init rules see it."""
+    padding_row = None
+    for name in record.names:
+        module, _, attribute = name.rpartition(".")
+        owner = net.get_submodule(module)
+        if isinstance(owner, nn.Embedding | nn.EmbeddingBag) and attribute == "weight" and padding_row is None:
+            padding_row = owner.padding_idx
+        if record.owners == 1:
+            break
+    owner = net.get_submodule(record.module)
+    return InitTarget(
+        record=record,
+        normalization=isinstance(owner, _NORMALIZATION) or type(owner).__name__.endswith("Norm"),
+        padding_row=padding_row,
+        has_default=programs.complete or bool(programs.of(tensor)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How one tensor gets its values.
+
+    Attributes:
+        plan: the rules that reach it.
+        tensor: the tensor: on the meta device, where it has no values yet, or anywhere else with values.
+        program: what its layer writes by itself.
+
+    """
+
+    plan: InitPlan
+    tensor: torch.Tensor
+    program: Program
+
+    @property
+    def steps(self) -> tuple[InitRule, ...]:
+        """What is done, in order: the layer's own program first where there are no values that a rule would change."""
+        steps = self.plan.steps
+        if not self.tensor.is_meta or self.plan.overwrites:
+            return steps
+        return (_DEFAULT, *(step for step in steps if step.scheme is not _DEFAULT.scheme))
+
+    def formulas(self) -> list[Step | None]:
+        """Return the schemes that describe the values, None for what no formula does."""
+        known: list[Step | None] = [] if self.tensor.is_meta else [None]
+        for step in self.steps:
+            if step.scheme is _DEFAULT.scheme:
+                whole = [write for write in self.program if write.view is None]
+                known.append((whole[0].scheme, whole[0].options) if len(whole) == 1 else None)
+            else:
+                known.append((step.scheme, step.options) if isinstance(step.scheme, Scheme) else None)
+        return known
+
+    def draw(self, seed: int) -> torch.Tensor:
+        """Return the values: new ones on the CPU for a tensor on meta, else the tensor itself, changed in place.
+
+        Raises:
+            ParamctlError: if a function of the user's fails or does not work in place.
+
+        """
+        record = self.plan.target.record
+        tensor = self.tensor
+        values = torch.empty(record.shape, dtype=tensor.dtype) if tensor.is_meta else tensor.detach()
+        if values.numel() == 0:
+            return values
+        work = values.cpu().contiguous()
+        for i, step in enumerate(self.steps):
+            if step.scheme is _DEFAULT.scheme:
+                run_program(self.program, work, streams.generator(seed, record.name, i))
+            elif isinstance(step.scheme, Scheme):
+                kernels.fill(work, step.scheme.name, step.options, streams.generator(seed, record.name, i))
+            else:
+                with streams.global_stream(seed, record.name, i):
+                    _call_function(step, record.name, work, requires_grad=self.tensor.requires_grad)
+        if self.plan.target.padding_row is not None and (self.tensor.is_meta or self.steps):
+            work[self.plan.target.padding_row] = 0
+        if work.data_ptr() != values.data_ptr():
+            values.copy_(work)
+        return values
+
+
+def describe_initialized(drawing: Drawing, values: torch.Tensor, *, with_values: bool) -> InitializedParameter:
+    """Measure what a drawing gave, and hold it against what its formulas promise."""
+    target = drawing.plan.target
+    record = target.record
+    stats = measure(values)
+    expected = expected_moments(record.shape, drawing.formulas(), target.padding_row)
+    return InitializedParameter(
+        name=record.name,
+        aliases=record.aliases,
+        shape=record.shape,
+        rules=tuple(AppliedRule(scheme=rule.label, args=rule.options) for rule in drawing.plan.rules),
+        stats=stats,
+        expected=expected,
+        deviates=None if expected is None else deviates(record, stats, expected),
+        note=drawing.plan.note,
+        values=TensorValues(values) if with_values else None,
+    )
+
+
+def _call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> None:
+    function = load_function(rule)
+    parameter = nn.Parameter(values, requires_grad=requires_grad)
+    with torch.no_grad():
+        returned = user_code.call_theirs(f"{rule.label} on {name}", function, parameter, **rule.options)
+    hint = "an init function changes the tensor that it is given in place, as t.normal_() or t[...] = x do"
+    if isinstance(returned, torch.Tensor) and returned.data_ptr() != parameter.data_ptr():
+        raise failure(f"{rule.label} returned another tensor than that of {name}", where=rule.where, hint=hint)
+    if parameter.shape != values.shape or parameter.dtype != values.dtype:
+        what = f"{list(parameter.shape)} of {parameter.dtype}"
+        raise failure(f"{rule.label} made {name} {what}", where=rule.where, hint=hint)
+    if parameter.data_ptr() != values.data_ptr():
+        values.copy_(parameter.detach())
+
+
+def load_function(rule: InitRule) -> Any:
+    """Return the function of a rule, imported if it is named.
+
+    Raises:
+        ParamctlError: if that fails, or if it is not callable.
+
+    """
+    function = user_code.load(rule.scheme) if isinstance(rule.scheme, Reference) else rule.scheme
+    if not callable(function):
+        raise failure(f"{rule.label} is not a function", where=rule.where)
+    return function

@@ -1,0 +1,160 @@
+"""Code of the user's own: importing it, and telling a failure in it from one of ours."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import ParamSpec, TypeVar
+
+import torch
+
+from paramctl.errors import ParamctlError, failure, nearest
+from paramctl.references import Reference
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_NOT_THEIRS = (
+    str(Path(__file__).resolve().parents[1]),
+    str(Path(torch.__file__).parent),
+    str(Path(importlib.__file__).parent),
+    "<frozen",
+)
+
+
+def load(reference: Reference) -> object:
+    """Import what a reference names.
+
+    The caller has checked that the user allowed it. The file's own directory, or the working directory for a package,
+    stands first on `sys.path` meanwhile.
+
+    Raises:
+        ParamctlError: if the file, module or name is missing, or if its code fails.
+
+    """
+    if reference.path is not None:
+        path = reference.path
+        if not path.is_file():
+            raise failure(f"there is no file {path}")
+        with _first_on_path(path.resolve().parent):
+            module = call_theirs(f"importing {path}", _import_file, path.resolve())
+        return _attribute(module, reference.name, str(path))
+    with _first_on_path(Path.cwd()):
+        module, rest = _import_longest(reference)
+    return _attribute(module, rest, module.__name__) if rest else module
+
+
+def call_theirs(doing: str, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """Call code of the user's; report what it raises with the user's own frames.
+
+    Args:
+        doing: what is being done, for the message: ``importing my_init.py``.
+        function: what to call.
+        args: its arguments.
+        kwargs: its keyword arguments.
+
+    Raises:
+        ParamctlError: with the user's frames, innermost last, and the exception's type and message.
+
+    """
+    try:
+        return function(*args, **kwargs)
+    except ParamctlError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise failure(f"{doing} failed: {describe(error)}", hint=their_frames(error)) from error
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception's type and message in one line."""
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def their_frames(error: BaseException) -> str | None:
+    """List the frames of the user's own code, ``faulty.py:20 in breaks``, innermost last."""
+    frames = [
+        f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_NOT_THEIRS)
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append(f"{Path(error.filename).name}:{error.lineno}")
+    return f"raised at {', '.join(frames)}" if frames else None
+
+
+@contextmanager
+def _first_on_path(directory: Path) -> Iterator[None]:
+    before = list(sys.path)
+    sys.path.insert(0, str(directory))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _import_file(path: Path) -> ModuleType:
+    known = sys.modules.get(path.stem)
+    if known is not None and getattr(known, "__file__", None) == str(path):
+        return known
+    name = path.stem if known is None else f"paramctl_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None, "a reference to a file ends in .py"
+    assert spec.loader is not None, "and has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _import_longest(reference: Reference) -> tuple[ModuleType, str]:
+    """Import the longest part of a dotted path that is a module; return it and the rest of the path."""
+    if reference.module:
+        return _import_module(reference.module), reference.name
+    first, *rest = reference.name.split(".")
+    module = _import_module(first)
+    while rest and _is_module(f"{module.__name__}.{rest[0]}"):
+        module = _import_module(f"{module.__name__}.{rest.pop(0)}")
+    return module, ".".join(rest)
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError, AttributeError):
+        return False
+
+
+def _import_module(name: str) -> ModuleType:
+    top = name.partition(".")[0]
+    if not _is_module(top):
+        raise _missing_module(top)
+    return call_theirs(f"importing {name}", importlib.import_module, name)
+
+
+def _missing_module(name: str) -> ParamctlError:
+    return failure(
+        f"there is no module {name!r}", hint=f"it is looked for in {Path.cwd()} and among the installed packages"
+    )
+
+
+def _attribute(module: ModuleType, dotted: str, place: str) -> object:
+    found: object = module
+    for name in dotted.split("."):
+        if not hasattr(found, name):
+            raise failure(
+                f"{place} has no {dotted!r}",
+                hint=nearest(name, [each for each in dir(found) if not each.startswith("__")]),
+            )
+        found = getattr(found, name)
+    return found
