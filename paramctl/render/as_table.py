@@ -1,0 +1,34 @@
+"""A report as tables and lines of text, with colours where the terminal has them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Literal, cast
+
+from rich.console import Console
+
+from paramctl.render.pages import page
+from paramctl.render.table import TableData, captured, table_text
+from paramctl.reports.base import Report
+
+
+def render(report: Report, width: int, color: str | None) -> Iterator[str]:
+    """Yield the text of a report's page, in pieces that end in a newline."""
+    system = cast("Literal['standard', '256', 'truecolor'] | None", color)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        color_system=system,
+        force_terminal=color is not None,
+        no_color=color is None,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        legacy_windows=False,
+    )
+    for block in page(report):
+        if isinstance(block, TableData):
+            yield from table_text(block, console)
+        else:
+            yield captured(console, block)

@@ -1,0 +1,130 @@
+"""The page of `paramctl list`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from paramctl.records import ParameterRecord
+from paramctl.render import text
+from paramctl.render.block import Block, line, values_blocks
+from paramctl.render.cells import DIM, SHARED, WRONG, StatisticsColumns, name_cells, repeated
+from paramctl.render.table import Cell, Column, TableData
+from paramctl.reports.listing import ListReport, TreeNode
+
+
+def page(report: ListReport) -> Iterator[Block]:
+    """Yield the tree if there is one, else the table of parameters with their values; then what all have in common."""
+    if report.tree is not None:
+        yield _tree(report, report.tree)
+    elif report.parameters:
+        yield _table(report)
+    else:
+        yield line("There are no parameters here.")
+        return
+    yield line((_in_common(report), DIM))
+    if report.tree is None and any(record.values is not None for record in report.parameters):
+        yield from values_blocks((record.name, record.values) for record in report.parameters)
+
+
+def _table(report: ListReport) -> TableData:
+    records, totals = report.parameters, report.totals
+    columns = [Column("name", folds=True)]
+    cells: list[list[Cell]] = [list(name_cells(record.names for record in records))]
+    footer = [text.counted(totals.tensors, _noun(report))]
+
+    def add(column: Column, values: Iterable[Cell], total: str = "") -> None:
+        columns.append(column)
+        cells.append(list(values))
+        footer.append(total)
+
+    measured = [record.stats for record in records]
+    with_stats = any(stats is not None for stats in measured)
+    if not with_stats:
+        add(Column("type"), repeated(text.escape(record.module_type or "") for record in records))
+        add(Column("shape"), [text.shape(record.shape) for record in records])
+    if _differ(records, "kind"):
+        add(Column("kind"), repeated(record.kind for record in records))
+    if _differ(records, "dtype"):
+        add(Column("dtype"), repeated(record.dtype for record in records))
+    if _differ(records, "requires_grad"):
+        add(Column("trainable"), [_trainable(record) for record in records])
+    add(Column("elements", "right"), [text.grouped(record.numel) for record in records], text.grouped(totals.numel))
+    if with_stats:
+        statistics = StatisticsColumns(measured)
+        for column, values in zip(statistics.columns, zip(*map(statistics.cells, measured), strict=True), strict=True):
+            add(column, values)
+    else:
+        add(Column("bytes", "right"), [text.size(record.nbytes) for record in records], text.size(totals.nbytes))
+    return TableData(tuple(columns), list(zip(*cells, strict=True)), tuple(footer))
+
+
+def _noun(report: ListReport) -> str:
+    return "parameter" if all(record.kind == "parameter" for record in report.parameters) else "tensor"
+
+
+def _differ(records: Sequence[ParameterRecord], field: str) -> bool:
+    return len({getattr(record, field) for record in records}) > 1
+
+
+def _trainable(record: ParameterRecord) -> Cell:
+    if record.kind != "parameter":
+        return ""
+    return "yes" if record.requires_grad else (("frozen", WRONG),)
+
+
+def _in_common(report: ListReport) -> str:
+    """Say what is true of all rows, for which the table spends no column."""
+    records, totals = report.parameters, report.totals
+    parts = [text.counted(totals.tensors, _noun(report)), f"{totals.numel:,} elements", text.size(totals.nbytes)]
+    parts = parts if report.tree is not None else []
+    dtypes = {record.dtype for record in records}
+    if len(dtypes) == 1:
+        parts.append(f"all {dtypes.pop()}")
+    if totals.frozen:
+        parts.append(f"{totals.trainable:,} elements trainable, {totals.frozen:,} frozen")
+    elif totals.trainable:
+        parts.append("all trainable")
+    names = sum(len(record.aliases) for record in records)
+    if names:
+        parts.append(f"{text.counted(names, 'further name')} (=) counted once")
+    return " · ".join(parts)
+
+
+def _tree(report: ListReport, root: TreeNode) -> TableData:
+    whole = report.totals.numel
+    rows: list[tuple[Cell, ...]] = []
+
+    def add(node: TreeNode, label: str, guide: str, below: str) -> None:
+        if len(node.children) == 1 and node.children[0].count > node.count and not node.tensors:
+            run = node.children[0]
+            add(run, f"{label}.{run.name}" if label else run.name, guide, below)
+            return
+        name: Cell = ((guide, DIM), (text.escape(label), "")) if guide else text.escape(label)
+        if node.same_as is not None:
+            rows.append((name, ((f"= {text.escape(node.same_as)}", SHARED),), "", "", ""))
+            return
+        rows.append((name, text.escape(_kind(node)), *_sizes(node, whole)))
+        for i, child in enumerate(node.children):
+            last = i == len(node.children) - 1
+            add(child, child.name, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "))
+
+    add(root, root.path or report.model or "", "", "")
+    columns = (
+        Column("module", folds=True),
+        Column("type"),
+        Column("elements", "right"),
+        Column("bytes", "right"),
+        Column("share", "right"),
+    )
+    return TableData(columns, rows)
+
+
+def _kind(node: TreeNode) -> str:
+    return f"{node.count:,} × {node.type_name}" if node.count > 1 else node.type_name
+
+
+def _sizes(node: TreeNode, whole: int) -> tuple[str, str, str]:
+    if not node.numel:
+        return ("", "", "")
+    share = node.numel / whole
+    return text.grouped(node.numel), text.size(node.nbytes), f"{share:.1%}" if share >= 0.001 else "<0.1%"

@@ -1,0 +1,54 @@
+"""The rows of a report as flat columns, as CSV and Markdown have them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import chain
+from typing import Any, Final
+
+from paramctl.records import Statistics
+from paramctl.reports.base import Report
+
+_STATISTICS: Final = tuple(field.name for field in fields(Statistics))
+_NESTED: Final[Mapping[str, Sequence[str]]] = {
+    "stats": _STATISTICS,
+    "before": _STATISTICS,
+    "grad": _STATISTICS,
+    "expected": ("mean", "std"),
+}
+"""The fields that become columns of their own, such as ``stats.mean``, also in a row that has none of them."""
+
+
+def flat_rows(report: Report) -> Iterator[list[str]]:
+    """Yield the header, then a list of texts for each row; the name comes first."""
+    rows = report.rows()
+    first = next(rows, None)
+    names = list(first) if first is not None else list(report.row_fields)
+    names.sort(key=lambda name: name not in {"name", "names"})
+    yield [column for name in names for column in _columns(name)]
+    for row in chain([] if first is None else [first], rows):
+        yield [text for name in names for text in _texts(name, row[name])]
+
+
+def is_number(column: str) -> bool:
+    """Tell whether a column holds numbers, which are set to the right."""
+    return column in {"numel", "nbytes", "saved_nbytes"} or column.partition(".")[0] in _NESTED
+
+
+def _columns(name: str) -> list[str]:
+    return [f"{name}.{part}" for part in _NESTED[name]] if name in _NESTED else [name]
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    if name not in _NESTED:
+        return [_text(value)]
+    return [_text(None if value is None else value[part]) for part in _NESTED[name]]
+
+
+def _text(value: Any) -> str:
+    """Write a value: text as it is, nothing for None, everything else as JSON does."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,56 @@
+"""Numbers, sizes and names as a person reads them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def escape(text: str, *, keep: str = "") -> str:
+    r"""Show what a terminal would not print, or would obey, as an escape: ``\x1b`` for an escape character.
+
+    Characters in `keep` stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+@lru_cache(maxsize=4096)
+def grouped(number: int) -> str:
+    """Write an integer with its digits in groups of three."""
+    return f"{number:,}"
+
+
+@lru_cache(maxsize=4096)
+def size(nbytes: int) -> str:
+    """Write a number of bytes in the largest binary unit that leaves 1 or more: ``76 B``, ``233.1 MiB``."""
+    if nbytes < 1024:
+        return f"{nbytes} B"
+    scaled, units = nbytes / 1024, list(_UNITS)
+    while round(scaled, 1) >= 1024 and units[1:]:  # what would be written 1024.0 belongs in the next unit
+        scaled /= 1024
+        del units[0]
+    return f"{scaled:,.1f} {units[0]}"
+
+
+@lru_cache(maxsize=4096)
+def shape(sizes: tuple[int, ...]) -> str:
+    """Write a shape as torch does: ``[3, 4]``."""
+    return str(list(sizes))
+
+
+def number(value: float | None) -> str:
+    """Write a statistic with three significant digits; a dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:.3g}"
+    return "0" if text == "-0" else text
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun: ``1 parameter``, ``4 parameters``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
