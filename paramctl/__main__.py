@@ -1,0 +1,6 @@
+"""`python -m paramctl`."""
+
+from paramctl.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""`paramctl list`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from paramctl.cli import options
+from paramctl.cli.output import emit
+from paramctl.render.formats import OutputFormat
+
+
+class SortKey(StrEnum):
+    """What rows are sorted by."""
+
+    NAME = "name"
+    NUMEL = "numel"
+    NBYTES = "nbytes"
+
+
+def list_parameters(
+    model: options.Model = None,
+    include: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Only names that match. Repeatable.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="No names that match. Repeatable.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="PATH", help="One module, with the names that it has by itself.")
+    ] = None,
+    buffers: Annotated[bool, typer.Option("--buffers", help="Buffers, too.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Mean, std, min, max and norm of the values.")] = False,
+    values: options.Values = False,
+    sort: Annotated[SortKey | None, typer.Option(help="Sizes largest first. Default: model order.")] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="The modules as a tree, equal blocks folded.")] = False,
+    allow: options.Allow = None,
+    seed: options.Seed = None,
+    device: options.Device = "cpu",
+    dtype: options.Dtype = None,
+    output_format: options.Format = OutputFormat.TABLE,
+    output: options.File = None,
+) -> None:
+    """List the parameters: name, module, shape, dtype, size. Nothing is allocated for it."""
+    from paramctl.analysis.listing import ListOptions
+    from paramctl.cli.session import open_spec
+
+    session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
+    from paramctl.tensors import spec_listing
+
+    wanted = ListOptions(
+        include=include or (),
+        exclude=exclude or (),
+        layer=layer,
+        buffers=buffers,
+        sort=sort.value if sort else None,
+        tree=tree,
+        stats=stats,
+        values=values,
+    )
+    report = spec_listing.list_parameters(session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype)
+    emit(report, options.output_of(output_format, output))

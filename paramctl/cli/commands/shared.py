@@ -1,0 +1,26 @@
+"""`paramctl shared`."""
+
+from __future__ import annotations
+
+from paramctl.cli import options
+from paramctl.cli.output import emit
+from paramctl.render.formats import OutputFormat
+
+
+def shared(
+    model: options.Model = None,
+    allow: options.Allow = None,
+    seed: options.Seed = None,
+    device: options.Device = "cpu",
+    dtype: options.Dtype = None,
+    output_format: options.Format = OutputFormat.TABLE,
+    output: options.File = None,
+) -> None:
+    """Find the parameters that are one and the same, under several names."""
+    from paramctl.cli.session import open_spec
+
+    session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
+    from paramctl.tensors import spec_shared
+
+    report = spec_shared.find_shared(session.spec, session.model, dtype=session.dtype)
+    emit(report, options.output_of(output_format, output))

@@ -1,0 +1,89 @@
+"""The arguments and options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paramctl.cli.output import Output
+from paramctl.errors import failure, nearest
+from paramctl.records import FLOATING_DTYPES
+from paramctl.render.formats import OutputFormat
+
+_MODEL = (
+    "A spec (.yaml, .yml, .json), - for a spec on stdin, or example:NAME. "
+    "Default: $PARAMCTL_MODEL, else ./paramctl.yaml, else example:mlp."
+)
+_REPORT = "Report"
+_MODEL_PANEL = "Model"
+
+Model = Annotated[str | None, typer.Argument(metavar="MODEL", help=_MODEL, show_default=False)]
+Format = Annotated[
+    OutputFormat, typer.Option("--format", "-f", help="How the report is written.", rich_help_panel=_REPORT)
+]
+File = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the report to a file.", rich_help_panel=_REPORT),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="PACKAGE|FILE.py",
+        help="Let the spec import code of your own from here. Repeatable.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Seed of everything drawn. Default: the spec's, else 0.", rich_help_panel=_MODEL_PANEL
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="Where forward and backward run; values are always drawn on the CPU.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DTYPE", help="Dtype of floating parameters. Default: the spec's.", rich_help_panel=_MODEL_PANEL
+    ),
+]
+Values = Annotated[bool, typer.Option("--values", help="Show the elements, as torch prints them.")]
+
+
+def output_of(output_format: OutputFormat, file: str | None) -> Output:
+    """Return where a report goes."""
+    return Output(output_format, None if file is None else Path(file))
+
+
+def check_dtype(dtype: str | None) -> str | None:
+    """Return the dtype if floating parameters can have it.
+
+    Raises:
+        ParamctlError: naming those that they can have.
+
+    """
+    if dtype is not None and dtype not in FLOATING_DTYPES:
+        hint = nearest(dtype.removeprefix("torch."), FLOATING_DTYPES) or f"one of {', '.join(FLOATING_DTYPES)}"
+        raise failure(f"{dtype!r} is no dtype of floating parameters", where="--dtype", hint=hint)
+    return dtype
+
+
+def check_seed(seed: int | None) -> int | None:
+    """Return the seed if torch takes it.
+
+    Raises:
+        ParamctlError: if it does not fit in 64 bits.
+
+    """
+    if seed is not None and not -(2**63) <= seed < 2**64:
+        raise failure(f"{seed} does not fit in 64 bits", where="--seed")
+    return seed

@@ -1,0 +1,52 @@
+"""What every command does first: choose the model and read it."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from paramctl.cli.options import check_dtype, check_seed
+from paramctl.cli.output import print_note
+from paramctl.sources.resolve import choose, open_model
+
+if TYPE_CHECKING:
+    from paramctl.spec.model import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The model that a command is about, with the seed and the dtype (None: the spec's) that count."""
+
+    model: str
+    spec: Spec
+    seed: int
+    dtype: str | None
+
+
+def open_spec(
+    model: str | None, allow: list[str] | None, *, seed: int | None, dtype: str | None, device: str = "cpu"
+) -> Session:
+    """Read the spec that MODEL means.
+
+    Raises:
+        ParamctlError: if there is no such model, or it or an option is wrong.
+
+    """
+    check_seed(seed)
+    check_dtype(dtype)
+    chosen = choose(model)
+    if chosen.note is not None:
+        print_note(chosen.note)
+    source = open_model(chosen.model, allow or [])
+    if device != "cpu":
+        from paramctl.tensors.device import check_device
+
+        check_device(device)
+    return Session(source.model, source.spec, source.spec.seed if seed is None else seed, dtype)
+
+
+def collect_garbage() -> None:
+    """Let the garbage collector run again, over what is made from now on."""
+    gc.freeze()
+    gc.enable()

@@ -1,0 +1,66 @@
+"""Reports that show themselves: in a terminal, in a notebook, and as a string."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from rich.console import Console, ConsoleOptions, RenderResult
+
+from paramctl.render.pages import page
+from paramctl.render.table import TableData, abridged, rich_table
+from paramctl.reports.base import Report
+from paramctl.reports.grad import GradReport
+from paramctl.reports.init import InitReport
+from paramctl.reports.listing import ListReport
+from paramctl.reports.shared import SharedReport
+
+_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Shown(Report):
+    """A report that shows itself; a long table is shown by its first and last rows."""
+
+    @classmethod
+    def of(cls, report: Report) -> Self:
+        """Return the same report, able to show itself."""
+        values: dict[str, Any] = {field.name: getattr(report, field.name) for field in fields(report)}
+        return cls(**values)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Show the report with Rich."""
+        for block in page(self):
+            yield rich_table(abridged(block)) if isinstance(block, TableData) else block
+
+    def _repr_html_(self) -> str:
+        console = Console(file=io.StringIO(), record=True, width=_WIDTH)
+        console.print(self)
+        return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+
+    def __repr__(self) -> str:
+        console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
+        with console.capture() as capture:
+            console.print(self)
+        return capture.get().rstrip("\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ParameterListing(Shown, ListReport):
+    """What `list_parameters` returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Initialization(Shown, InitReport):
+    """What `initialize` returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Sharing(Shown, SharedReport):
+    """What `find_shared` returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Gradients(Shown, GradReport):
+    """What `gradients` returns."""

@@ -1,0 +1,1 @@
+"""The MODEL argument -> a source of what is asked about it."""

@@ -1,0 +1,84 @@
+"""The MODEL argument -> the file that it means."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from paramctl.errors import failure, nearest
+from paramctl.references import Allowance
+from paramctl.sources import examples
+from paramctl.sources.spec import SpecSource, read_file, read_stdin
+
+VARIABLE = "PARAMCTL_MODEL"
+DEFAULT_FILE = "paramctl.yaml"
+DEFAULT_EXAMPLE = "example:mlp"
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A MODEL, and a note where the user did not type it."""
+
+    model: str
+    note: str | None = None
+
+
+def choose(typed: str | None) -> Chosen:
+    """Return the MODEL that was typed, else that of the environment, of the working directory, or the example."""
+    if typed is not None:
+        return Chosen(typed)
+    if os.environ.get(VARIABLE):
+        model = os.environ[VARIABLE]
+        return Chosen(model, f"no MODEL given: taking {model}, from ${VARIABLE}")
+    if Path(DEFAULT_FILE).is_file():
+        return Chosen(DEFAULT_FILE, f"no MODEL given: taking ./{DEFAULT_FILE}")
+    return Chosen(DEFAULT_EXAMPLE, f"no MODEL given: taking {DEFAULT_EXAMPLE}")
+
+
+def open_model(model: str, allowed: list[str]) -> SpecSource:
+    """Open the model that a MODEL names.
+
+    Args:
+        model: the MODEL.
+        allowed: the packages and files that a spec may import from, as typed.
+
+    Raises:
+        ParamctlError: if there is no such model, or its spec is wrong.
+
+    """
+    if model == "-":
+        return read_stdin(Allowance.of(allowed, Path.cwd()))
+    if model.startswith(examples.PREFIX):
+        path = examples.find(model.removeprefix(examples.PREFIX))
+        shipped = [str(each) for each in path.parent.glob("*.py")]
+        return read_file(path, model, Allowance.of([*allowed, *shipped], Path.cwd()))
+    path = Path(model)
+    if path.is_dir():
+        raise failure(f"{model} is a directory, not a spec", where="MODEL", hint=_in_directory(path))
+    if not model.endswith(_SUFFIXES):
+        hint = "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, or example:NAME"
+        raise failure(f"cannot tell what model {model!r} is", where="MODEL", hint=hint)
+    if not path.exists():
+        raise failure(f"there is no file {model}", where="MODEL", hint=_nearby(path))
+    return read_file(path, model, Allowance.of(allowed, Path.cwd()))
+
+
+def _specs(directory: Path) -> list[str]:
+    try:
+        return sorted(each.name for each in directory.iterdir() if each.suffix in _SUFFIXES)
+    except OSError:
+        return []
+
+
+def _in_directory(directory: Path) -> str | None:
+    specs = _specs(directory)
+    return f"it holds {', '.join(str(directory / name) for name in specs[:5])}" if specs else None
+
+
+def _nearby(path: Path) -> str | None:
+    close = nearest(path.name, _specs(path.parent))
+    if close is None and path.stem in examples.names():
+        return f"the shipped one is {examples.PREFIX}{path.stem}"
+    return close
