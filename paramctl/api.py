@@ -22,7 +22,7 @@ from paramctl.spec.model import Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
 from paramctl.tensors import streams, user_code
 from paramctl.tensors.backward import Running, run_passes
-from paramctl.tensors.collect import collect_modules, collect_records
+from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.initialize import describe_initialized
@@ -72,8 +72,7 @@ def list_parameters(
 
     report = make_list_report(
         type(module).__name__,
-        collect_records(module, buffers=buffers),
-        collect_modules(module) if options.needs_modules else (),
+        take_inventory(module),
         options,
         measure_named if options.needs_values else None,
     )
@@ -124,7 +123,7 @@ def _rule(glob: str | None, scheme: SchemeLike) -> InitRule:
 def find_shared(module: nn.Module) -> Sharing:
     """Find the parameters of a module that are one and the same, by `id()`."""
     identities = {name: id(parameter) for name, parameter in module.named_parameters()}
-    groups, totals = find_groups(collect_records(module), identities)
+    groups, totals = find_groups(take_inventory(module).parameters, identities)
     return Sharing.of(SharedReport(model=type(module).__name__, groups=groups, totals=totals))
 
 
@@ -165,7 +164,7 @@ def gradients(
             module.train(train)
         run = run_passes(module, inputs, objective, passes=passes, explain=_explainer(module))
         report = make_grad_report(
-            type(module).__name__, collect_records(module), run, passes=passes, with_values=values
+            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values
         )
     return Gradients.of(report)
 

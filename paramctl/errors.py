@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,15 @@ def failure(
     return ParamctlError(Problem(message=message, where=where, path=path, hint=hint))
 
 
+def located(error: ParamctlError, where: Position | str | None) -> ParamctlError:
+    """Return the error with a place for the problems that have none."""
+    return ParamctlError(*(replace(each, where=each.where or where) for each in error.problems))
+
+
+_LIKENESS = 0.65
+"""How like a name must be to be suggested, from 0 to 1; difflib's own 0.6 suggests Sequential for functional."""
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """Return the hint that names the candidates most like `name`, or None where none is near."""
     from difflib import get_close_matches
@@ -72,9 +81,9 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     folded = {candidate.lower(): candidate for candidate in known}
     if name.lower() in folded:
         return f"did you mean {folded[name.lower()]!r}?"
-    close = get_close_matches(name, known, n=3)
+    close = get_close_matches(name, known, 3, _LIKENESS)
     if not close:
-        close = [folded[match] for match in get_close_matches(name.lower(), folded, n=3)]
+        close = [folded[match] for match in get_close_matches(name.lower(), folded, 3, _LIKENESS)]
     if not close:
         return None
     *others, last = map(repr, close)

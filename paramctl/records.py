@@ -116,8 +116,7 @@ class ParameterRecord(NamedTuple):
         return (self.name, *self.aliases)
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleRecord:
+class ModuleRecord(NamedTuple):
     """One place of a module in a model.
 
     Attributes:
@@ -129,3 +128,17 @@ class ModuleRecord:
     path: str
     type_name: str
     same_as: str | None = None
+
+
+class Inventory(NamedTuple):
+    """What a model holds, in model order.
+
+    Attributes:
+        parameters: one record per distinct Parameter object.
+        buffers: one record per distinct buffer.
+        modules: one record per place of a module, the root first.
+    """
+
+    parameters: tuple[ParameterRecord, ...]
+    buffers: tuple[ParameterRecord, ...]
+    modules: tuple[ModuleRecord, ...]

@@ -63,7 +63,7 @@ def bind_options(scheme: Scheme, given: Mapping[str, Any]) -> tuple[dict[str, An
             known = nearest(name, scheme.options) or f"its options are: {', '.join(scheme.options) or 'none'}"
             mistakes.append(OptionMistake(name, f"the scheme {scheme.name} has no option {name!r}", known))
         elif expected := option.mistake(value):
-            mistakes.append(OptionMistake(name, f"{scheme.name} takes {expected} as {name}, not {value!r}"))
+            mistakes.append(OptionMistake(name, f"{scheme.name} takes as {name} {expected}, not {value!r}"))
     missing = [name for name, option in scheme.options.items() if option.default is None and name not in given]
     if missing:
         hint = f"write {scheme.name}:{','.join(f'{name}=…' for name in missing)}"

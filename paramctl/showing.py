@@ -31,7 +31,7 @@ class Shown(Report):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Show the report with Rich."""
-        for block in page(self):
+        for block in page(self, styled=console.color_system is not None):
             yield rich_table(abridged(block)) if isinstance(block, TableData) else block
 
     def _repr_html_(self) -> str:

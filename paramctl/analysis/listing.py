@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from paramctl.analysis.tree import build_tree
 from paramctl.errors import failure, nearest
 from paramctl.globs import compile_filter
-from paramctl.records import ModuleRecord, ParameterRecord, Statistics, Values
+from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, Values
 from paramctl.reports.listing import ListReport, ListTotals
 
 SortKey: TypeAlias = Literal["name", "numel", "nbytes"]
@@ -111,8 +110,7 @@ Measure: TypeAlias = Callable[[str], tuple[Statistics | None, Values | None]]
 
 def make_list_report(
     model: str | None,
-    records: Sequence[ParameterRecord],
-    modules: Sequence[ModuleRecord],
+    held: Inventory,
     options: ListOptions,
     measure: Measure | None,
     notes: Sequence[str] = (),
@@ -121,8 +119,7 @@ def make_list_report(
 
     Args:
         model: the model as the user named it.
-        records: all its parameters, and its buffers if they were asked for.
-        modules: its modules, if `options.needs_modules`.
+        held: what it holds.
         options: what was asked for.
         measure: measures the tensors, if `options.needs_values`.
         notes: what the user should know besides.
@@ -132,13 +129,18 @@ def make_list_report(
 
     """
     layer = options.layer
-    shown: Sequence[ParameterRecord] = records if layer is None else select_layer(records, modules, layer)
+    records = (*held.parameters, *held.buffers) if options.buffers else held.parameters
+    shown: Sequence[ParameterRecord] = records if layer is None else select_layer(records, held.modules, layer)
     shown = filter_records(shown, options.include, options.exclude)
     if measure is not None:
         prefix = f"{layer}." if layer else ""
         shown = [_measured(record, measure(prefix + record.name)) for record in shown]
     shown = sort_records(shown, options.sort)
-    tree = build_tree(modules, _kept(records, shown, layer), root=layer or "") if options.tree else None
+    tree = None
+    if options.tree:
+        from paramctl.analysis.tree import build_tree  # most listings show none
+
+        tree = build_tree(held.modules, _kept(records, shown, layer), root=layer or "")
     return ListReport(model=model, parameters=shown, totals=total_up(shown), tree=tree, notes=tuple(notes))
 
 

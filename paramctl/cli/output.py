@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+import typer
+
 from paramctl.errors import ParamctlError, Problem, failure
 from paramctl.files import replacing
 from paramctl.render.formats import OutputFormat, render
@@ -38,7 +40,7 @@ def emit(report: Report, output: Output) -> None:
 
     Raises:
         ParamctlError: if the file cannot be written.
-        BrokenPipeError: if nobody reads stdout any more.
+        typer.Exit: if nobody reads stdout any more.
 
     """
     for note in report.notes:
@@ -102,7 +104,9 @@ def _write_stdout(pieces: Iterator[str], output_format: OutputFormat) -> None:
         stdout.writelines(pieces)
         stdout.flush()
     except BrokenPipeError:
-        raise
+        # Whoever reads has seen enough; what is still buffered must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        raise typer.Exit from None
     except OSError as error:
         raise failure(f"cannot write to standard output: {error.strerror}") from error
 

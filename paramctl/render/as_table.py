@@ -27,7 +27,7 @@ def render(report: Report, width: int, color: str | None) -> Iterator[str]:
         markup=False,
         legacy_windows=False,
     )
-    for block in page(report):
+    for block in page(report, styled=color is not None):
         if isinstance(block, TableData):
             yield from table_text(block, console)
         else:

@@ -7,18 +7,30 @@ from typing import Final
 
 from paramctl.records import Statistics
 from paramctl.render import text
-from paramctl.render.table import Cell, Column, Span
+from paramctl.render.table import Cell, Column, Span, plain
 
 DIM: Final = "dim"
 WRONG: Final = "red"
 SHARED: Final = "cyan"
 """What the colours mean: repeated or nothing new; needs a look; one tensor under several names."""
 
+NOTHING: Final[Cell] = (("–", DIM),)
+"""What stands where there is no number."""
+
 _MOST_ALIASES = 8
 
 
-def name_cells(names: Iterable[Sequence[str]]) -> Iterator[Cell]:
-    """Yield a cell for each parameter's names: of the first, what the row above has too is dimmed; then the aliases."""
+def name_cells(names: Iterable[Sequence[str]], *, styled: bool) -> list[Cell]:
+    """Return a cell for each parameter's names: the first, and the aliases below it.
+
+    Of the first name, what the row above has too is dimmed; without styles there is nothing to find out.
+    """
+    if not styled:
+        return [text.escape(each[0]) if len(each) == 1 else plain(_with_aliases(each[0], each[1:])) for each in names]
+    return list(_dimmed_names(names))
+
+
+def _dimmed_names(names: Iterable[Sequence[str]]) -> Iterator[Cell]:
     above: list[str] = []
     for name, *aliases in names:
         parts = name.split(".")
@@ -27,48 +39,41 @@ def name_cells(names: Iterable[Sequence[str]]) -> Iterator[Cell]:
             common += 1
         above = parts
         prefix = "".join(f"{part}." for part in parts[:common])
-        spans: list[Span] = [(text.escape(prefix), DIM)] if prefix else []
-        spans.append((text.escape(".".join(parts[common:])), ""))
-        spans += [(f"\n= {text.escape(alias)}", SHARED) for alias in aliases[:_MOST_ALIASES]]
-        if len(aliases) > _MOST_ALIASES:
-            spans.append((f"\n= … {len(aliases) - _MOST_ALIASES:,} more names", SHARED))
-        yield tuple(spans)
+        spans: tuple[Span, ...] = ((text.escape(prefix), DIM),) if prefix else ()
+        yield spans + _with_aliases(".".join(parts[common:]), aliases)
 
 
-def repeated(cells: Iterable[str]) -> Iterator[Cell]:
-    """Yield the cells of a column; one that is as the one above is dimmed."""
-    above = None
-    for cell in cells:
-        yield ((cell, DIM),) if cell == above and cell else cell
-        above = cell
+def _with_aliases(name: str, aliases: Sequence[str]) -> tuple[Span, ...]:
+    spans = [(text.escape(name), ""), *((f"\n= {text.escape(alias)}", SHARED) for alias in aliases[:_MOST_ALIASES])]
+    if len(aliases) > _MOST_ALIASES:
+        spans.append((f"\n= … {len(aliases) - _MOST_ALIASES:,} more names", SHARED))
+    return tuple(spans)
 
 
-class StatisticsColumns:
-    """The columns for statistics; zeros, NaN and infinities are counted where there is anything to say."""
+def repeated(cells: Sequence[str], *, styled: bool) -> Sequence[Cell]:
+    """Return the cells of a column; with styles, one that is as the one above is dimmed."""
+    if not styled:
+        return cells
+    above = ["", *cells]
+    return [((cell, DIM),) if cell and cell == before else cell for cell, before in zip(cells, above, strict=False)]
 
-    def __init__(self, measured: Sequence[Statistics | None], *, norm: bool = True) -> None:
-        """Choose the columns for all rows together."""
-        self.norm = norm
-        known = [each for each in measured if each is not None]
-        self.counts = ["zeros"] if any(each.zeros and (each.min, each.max) != (0, 0) for each in known) else []
-        self.counts += [name for name in ("nan", "inf") if any(getattr(each, name) for each in known)]
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The columns."""
-        names = ("mean", "std", "min", "max", *(("norm",) if self.norm else ()), *self.counts)
-        return tuple(Column(name, "right") for name in names)
+def statistics_columns(measured: Sequence[Statistics | None], *, norm: bool = True) -> list[Column]:
+    """Return the columns for statistics; zeros, NaN and infinities are counted where there is anything to say."""
+    known = [each for each in measured if each is not None]
+    moments = ["mean", "std", "min", "max", *["norm"] * norm]
+    counts = ["zeros"] * any(each.zeros and (each.min, each.max) != (0, 0) for each in known)
+    counts += [name for name in ("nan", "inf") if any(getattr(each, name) for each in known)]
+    columns = [Column(name, [_moment(each, name) for each in measured], "right") for name in moments]
+    return columns + [Column(name, [_count(each, name) for each in measured], "right") for name in counts]
 
-    def cells(self, stats: Statistics | None) -> tuple[Cell, ...]:
-        """Return the cells of one row; dashes where there is nothing to measure."""
-        if stats is None:
-            return ((("–", DIM),),) * len(self.columns)
-        moments = [stats.mean, stats.std, stats.min, stats.max, *([stats.norm] if self.norm else [])]
-        return (*map(text.number, moments), *(self._count(stats, name) for name in self.counts))
 
-    @staticmethod
-    def _count(stats: Statistics, name: str) -> Cell:
-        count = getattr(stats, name)
-        if name != "zeros" and count:
-            return ((text.grouped(count), WRONG),)
-        return text.grouped(count)
+def _moment(stats: Statistics | None, name: str) -> Cell:
+    return NOTHING if stats is None else text.number(getattr(stats, name))
+
+
+def _count(stats: Statistics | None, name: str) -> Cell:
+    if stats is None:
+        return NOTHING
+    count = getattr(stats, name)
+    return ((text.grouped(count), WRONG),) if count and name != "zeros" else text.grouped(count)

@@ -6,8 +6,8 @@ and lines its rows up by itself; a row that it cannot (wide characters, spaces t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Literal, TypeAlias
 
@@ -31,34 +31,67 @@ _FOLDED = 12
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its header, the side its cells are set to, and whether it is folded where space is short."""
+    """A column of a table.
+
+    Attributes:
+        header: what stands above it.
+        cells: its cells, one for each row.
+        justify: the side that they are set to.
+        folds: whether they are folded where space is short; numbers are not.
+        total: what stands below it.
+    """
 
     header: str
+    cells: Sequence[Cell]
     justify: Literal["left", "right"] = "left"
     folds: bool = False
+    total: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TableData:
-    """The cells of a table without their layout; `totals` is a last row, set apart."""
+    """The columns of a table without their layout, all of them of one length."""
 
     columns: tuple[Column, ...]
-    rows: Sequence[tuple[Cell, ...]]
-    totals: tuple[str, ...] | None = None
+
+    @property
+    def has_totals(self) -> bool:
+        """Whether a row of totals is set apart below."""
+        return any(column.total for column in self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns[0].cells)
+
+    def rows(self) -> Iterator[tuple[Cell, ...]]:
+        """Yield the cells of each row."""
+        return zip(*(column.cells for column in self.columns), strict=True)
+
+    def emptied(self, *, totals: bool = False, cells: Sequence[Cell] = ()) -> TableData:
+        """Return the table without its rows, or with one row of these cells."""
+        held = [[cell] for cell in cells] if cells else [[] for _ in self.columns]
+        pairs = zip(self.columns, held, strict=True)
+        return TableData(
+            tuple(replace(column, cells=each, total=column.total if totals else "") for column, each in pairs)
+        )
 
 
 def plain(cell: Cell) -> str:
     """Return the text of a cell without its styles."""
-    return cell if isinstance(cell, str) else "".join(text for text, _ in cell)
+    return cell if isinstance(cell, str) else "".join([text for text, _ in cell])
 
 
 def abridged(data: TableData, most: int = LONG) -> TableData:
     """Return the table with about `most` rows: of a longer one the first and the last, and a row of dots between."""
-    if len(data.rows) <= most:
+    if len(data) <= most:
         return data
     edge = most // 2
-    dots = (f"… {len(data.rows) - 2 * edge:,} more", *("",) * (len(data.columns) - 1))
-    return TableData(data.columns, [*data.rows[:edge], dots, *data.rows[-edge:]], data.totals)
+    dots = [f"… {len(data) - 2 * edge:,} more", *[""] * (len(data.columns) - 1)]
+    return TableData(
+        tuple(
+            replace(column, cells=[*column.cells[:edge], dot, *column.cells[-edge:]])
+            for column, dot in zip(data.columns, dots, strict=True)
+        )
+    )
 
 
 def rich_table(data: TableData, *, header: bool = True, widths: Sequence[int] | None = None) -> Table:
@@ -71,19 +104,19 @@ def rich_table(data: TableData, *, header: bool = True, widths: Sequence[int] | 
         header_style="bold",
         footer_style="bold",
         show_header=header,
-        show_footer=data.totals is not None,
+        show_footer=data.has_totals,
     )
     for i, column in enumerate(data.columns):
         table.add_column(
             column.header,
-            data.totals[i] if data.totals else "",
+            column.total,
             justify=column.justify,
             overflow="fold" if column.folds else "ellipsis",
             no_wrap=not column.folds,
             min_width=_FOLDED if column.folds else None,
             width=widths[i] if widths else None,
         )
-    for row in data.rows:
+    for row in data.rows():
         table.add_row(*map(_text, row))
     return table
 
@@ -93,22 +126,16 @@ def table_text(data: TableData, console: Console) -> Iterator[str]:
 
     Numbers are never cut: where the console is too narrow for them, the table is wider than the console.
     """
-    widest = _widest(data)
+    widest = [_widest(column) for column in data.columns]
     room = max(console.width, _least_width(data, widest))
-    if len(data.rows) < LONG:
+    if len(data) < LONG:
         yield captured(console, rich_table(data), room)
         return
     widths = _column_widths(data, widest, console, room)
-    yield captured(console, rich_table(TableData(data.columns, ()), widths=widths), room)
-    codes = _StyleCodes(console)
-    for row in data.rows:
-        lines = _row_lines(row, data.columns, widths)
-        if lines is None:
-            yield captured(console, rich_table(TableData(data.columns, [row]), header=False, widths=widths), room)
-        else:
-            yield "".join("".join(map(codes.render, line)) + "\n" for line in lines)
-    if data.totals is not None:
-        yield captured(console, rich_table(TableData(data.columns, (), data.totals), header=False, widths=widths), room)
+    yield captured(console, rich_table(data.emptied(), widths=widths), room)
+    yield from _body(data, widths, console, room)
+    if data.has_totals:
+        yield captured(console, rich_table(data.emptied(totals=True), header=False, widths=widths), room)
 
 
 def captured(console: Console, renderable: RenderableType, width: int | None = None) -> str:
@@ -123,37 +150,14 @@ def captured(console: Console, renderable: RenderableType, width: int | None = N
         console.width = own
 
 
-def _widest(data: TableData) -> list[int]:
-    """Return the width of each column's widest cell, header and total included."""
-    edges = [tuple(column.header for column in data.columns), data.totals or ("",) * len(data.columns)]
-    return [max(map(_width, column)) for column in zip(*edges, *data.rows, strict=True)]
-
-
 def _least_width(data: TableData, widest: Sequence[int]) -> int:
-    least = [min(width, _FOLDED) if column.folds else width for column, width in zip(data.columns, widest, strict=True)]
+    pairs = zip(data.columns, widest, strict=True)
+    least = [min(width, _FOLDED) if column.folds else width for column, width in pairs]
     return sum(least) + len(_GAP) * (len(least) - 1)
 
 
 def _text(cell: Cell) -> Text:
     return Text(cell) if isinstance(cell, str) else Text.assemble(*cell)
-
-
-class _StyleCodes:
-    """Writes spans with the ANSI codes that Rich would use."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._around: dict[str, tuple[str, str]] = {"": ("", "")}
-
-    def render(self, span: Span) -> str:
-        text, style = span
-        if style not in self._around:
-            with self._console.capture() as capture:
-                self._console.print(Text("x", style), end="")
-            before, _, after = capture.get().partition("x")
-            self._around[style] = (before, after)
-        before, after = self._around[style]
-        return f"{before}{text}{after}"
 
 
 class _Probe:
@@ -174,10 +178,55 @@ class _Probe:
 def _column_widths(data: TableData, widest: Sequence[int], console: Console, room: int) -> list[int]:
     """Ask Rich for the widths, with one row that is as wide as all rows together."""
     probes = [_Probe(width) for width in widest]
-    table = rich_table(TableData(data.columns, (), data.totals))
+    table = rich_table(data.emptied(totals=True))
     table.add_row(*probes)
     captured(console, table, room)
     return [probe.given for probe in probes]
+
+
+def _body(data: TableData, widths: Sequence[int], console: Console, room: int) -> Iterator[str]:
+    """Yield the lines of every row."""
+    pairs = list(zip(data.columns, widths, strict=True))
+    if all(_is_plain(column) and _widest(column) <= width for column, width in pairs):
+        line = _GAP.join(f"{{:{'>' if column.justify == 'right' else '<'}{width}}}" for column, width in pairs) + "\n"
+        yield from (line.format(*row) for row in data.rows())
+        return
+    render = _span_renderer(console)
+    for row in data.rows():
+        lines = _row_lines(row, data.columns, widths)
+        if lines is None:
+            yield captured(console, rich_table(data.emptied(cells=row), header=False, widths=widths), room)
+        else:
+            yield "".join("".join(map(render, line)) + "\n" for line in lines)
+
+
+def _span_renderer(console: Console) -> Callable[[Span], str]:
+    """Return a function that writes a span with the ANSI codes that Rich would use."""
+    around: dict[str, tuple[str, str]] = {"": ("", "")}
+
+    def render(span: Span) -> str:
+        text, style = span
+        if style not in around:
+            before, _, after = captured(console, Text("x", style)).partition("x")
+            around[style] = (before, after.rstrip("\n"))
+        before, after = around[style]
+        return f"{before}{text}{after}"
+
+    return render
+
+
+def _widest(column: Column) -> int:
+    widths = map(len, column.cells) if _is_plain(column) else map(_width, column.cells)
+    return max(_width(column.header), _width(column.total), *widths, 0)
+
+
+def _is_plain(column: Column) -> bool:
+    """Tell whether every cell is one line of ASCII without styles: of all at once, since there may be millions."""
+    try:
+        text = "".join(column.cells)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return text.isascii() and "\n" not in text
 
 
 def _width(cell: Cell) -> int:
@@ -187,32 +236,12 @@ def _width(cell: Cell) -> int:
     return max(map(cell_len, text.split("\n")))
 
 
-def _row_lines(row: tuple[Cell, ...], columns: tuple[Column, ...], widths: list[int]) -> list[list[Span]] | None:
+def _is_simple(text: str, width: int) -> bool:
+    return len(text) <= width and text.isascii() and "\n" not in text
+
+
+def _row_lines(row: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int]) -> list[list[Span]] | None:
     """Line a row up, one list of spans for each line of text; None where only Rich knows how."""
-    spans: list[Span] = []
-    for cell, column, width in zip(row, columns, widths, strict=True):
-        text = plain(cell)
-        if len(text) > width or not text.isascii() or "\n" in text:
-            return _folded_lines(row, columns, widths)
-        if spans:
-            spans.append((_GAP, ""))
-        _append_justified(spans, cell, column, width - len(text))
-    return [spans]
-
-
-def _append_justified(spans: list[Span], cell: Cell, column: Column, room: int) -> None:
-    if room and column.justify == "right":
-        spans.append((" " * room, ""))
-    if isinstance(cell, str):
-        spans.append((cell, ""))
-    else:
-        spans.extend(cell)
-    if room and column.justify == "left":
-        spans.append((" " * room, ""))
-
-
-def _folded_lines(row: tuple[Cell, ...], columns: tuple[Column, ...], widths: list[int]) -> list[list[Span]] | None:
-    """Line up a row of which a cell takes several lines."""
     folded = [_fold(*each) for each in zip(row, columns, widths, strict=True)]
     if None in folded:
         return None
@@ -222,19 +251,22 @@ def _folded_lines(row: tuple[Cell, ...], columns: tuple[Column, ...], widths: li
         for piece, column, width in zip(pieces, columns, widths, strict=True):
             if spans:
                 spans.append((_GAP, ""))
-            _append_justified(spans, tuple(piece), column, width - len(plain(tuple(piece))))
-        lines.append(spans)
+            space = (" " * (width - len(plain(tuple(piece)))), "")
+            spans += [space, *piece] if column.justify == "right" else [*piece, space]
+        lines.append([span for span in spans if span[0]])
     return lines
 
 
 def _fold(cell: Cell, column: Column, width: int) -> list[list[Span]] | None:
     """Break a cell at its newlines, and where a line without a space is too long."""
-    if width < 1:
+    if isinstance(cell, str):
+        cell = ((cell, ""),)
+    if _is_simple(plain(cell), width):
+        return [list(cell)]
+    if width < 1 or not plain(cell).isascii():
         return None
     lines: list[list[Span]] = [[]]
-    for text, style in ((cell, ""),) if isinstance(cell, str) else cell:
-        if not text.isascii():
-            return None
+    for text, style in cell:
         first, *others = text.split("\n")
         lines[-1].append((first, style))
         lines.extend([(other, style)] for other in others)
@@ -251,11 +283,12 @@ def _cut(line: list[Span], width: int) -> list[list[Span]]:
     """Cut the spans of one line into lines of at most `width`."""
     cut: list[list[Span]] = [[]]
     room = width
-    for text, style in line:
+    for span, style in line:
+        text = span
         while len(text) > room:
             if room:
                 cut[-1].append((text[:room], style))
-            text, room = text[room:], width  # noqa: PLW2901  the rest goes on
+            text, room = text[room:], width
             cut.append([])
         if text:
             cut[-1].append((text, style))

@@ -50,11 +50,11 @@ class ArgumentReader:
         positional = self._by_position(signature, written)
         given = {parameter.name for parameter in signature.positional[: len(written.positional)]}
         keywords = self._by_name(signature, written, given)
-        missing = [
-            each.name for each in signature.parameters if each.required and each.name not in given | keywords.keys()
-        ]
-        misspelt = {match for name in keywords for match in get_close_matches(name, missing)} if missing else set()
-        missing = [name for name in missing if name not in misspelt]
+        missing = [name for name in signature.required if name not in given and name not in keywords]
+        if missing:
+            unknown = keywords.keys() - signature.by_name.keys()
+            misspelt = {match for name in unknown for match in get_close_matches(name, missing)}
+            missing = [name for name in missing if name not in misspelt]
         if missing:
             *others, last = missing
             listed = f"{', '.join(others)} and {last}" if others else last
@@ -76,7 +76,7 @@ class ArgumentReader:
         return (*named, *rest)
 
     def _by_name(self, signature: LayerSignature, written: WrittenLayer, given: set[str]) -> dict[str, Argument]:
-        known = {parameter.name: parameter for parameter in signature.parameters}
+        known = signature.by_name
         bound: dict[str, Argument] = {}
         for name, (key, value) in written.keywords.items():
             path = step(written.path, name)

@@ -215,7 +215,8 @@ class _Composer:
 
     def as_key(self, event: events.Event, node: Node, mapping: MappingNode) -> ScalarNode:
         if not isinstance(node, ScalarNode):
-            self.refuse(event, "a key must be a plain name, not a list or a mapping")
+            where = self.position(node)
+            raise ParamctlError(*self.problems, Problem(message="a key must be a plain name, not a list", where=where))
         if node.text in mapping.entries:
             first = self.position(mapping.entries[node.text][0])
             self.problems.append(

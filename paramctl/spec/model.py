@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from paramctl.errors import Position
 from paramctl.references import Allowance, Reference
-from paramctl.rules import InitRule
+
+if TYPE_CHECKING:  # the schemes behind a rule take 15 ms to import
+    from paramctl.rules import InitRule
 
 ContainerKind: TypeAlias = Literal["Sequential", "ModuleList", "ModuleDict", "Residual"]
 FillName: TypeAlias = Literal["rand", "randn", "ones", "zeros", "arange", "randint"]
@@ -187,3 +189,8 @@ class Spec:
     def position(self, module: ModuleSpec) -> Position:
         """Return where a module is written."""
         return Position(self.source, module.line + 1, module.column + 1)
+
+
+def unmatched_freeze(glob: Located) -> str:
+    """Return the note that a glob of `freeze` reaches nothing."""
+    return f"{glob.where}: freeze: {glob.text!r} matches no parameter"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from paramctl.errors import nearest
 from paramctl.references import Allowance
 from paramctl.spec.catalog import Catalog
-from paramctl.spec.document import MappingNode, compose
+from paramctl.spec.document import MappingNode, Node, compose
+from paramctl.spec.inputs import InputReader
 from paramctl.spec.layers import LayerReader, SignatureOf
 from paramctl.spec.model import Container, Spec
 from paramctl.spec.reading import Mistakes, shown, step
+from paramctl.spec.reading import Path as SpecPath
 from paramctl.spec.settings import SettingsReader
+
+if TYPE_CHECKING:
+    from paramctl.rules import InitRule
 
 KEYS: Final = ("name", "layers", "input", "loss", "init", "tie", "freeze", "dtype", "seed")
 _LAYERS_HINT: Final = "write layers: [{Linear: [4, 3]}, ReLU]"
@@ -54,7 +59,7 @@ def read_spec(
             mistakes.add(key, step((), name), f"a spec has no key {name!r}", hint)
     reader = LayerReader(mistakes, catalog, signature_of, allowance, directory)
     layers = _layers(root, reader)
-    settings = _settings(root, SettingsReader(mistakes, allowance, directory))
+    settings = _settings(root, mistakes, allowance, directory)
     if mistakes.found:
         raise mistakes.error()
     return Spec(
@@ -78,20 +83,26 @@ def _layers(root: MappingNode, reader: LayerReader) -> Container:
     return Container("Sequential", names, children, 0, False, node.line, node.column)
 
 
-def _settings(root: MappingNode, reader: SettingsReader) -> dict[str, Any]:
+def _settings(root: MappingNode, mistakes: Mistakes, allowance: Allowance, directory: Path) -> dict[str, Any]:
+    reader = SettingsReader(mistakes)
     freeze_hint = 'write freeze: ["embedding.*"]'
     readers: dict[str, tuple[str, Callable[..., Any]]] = {
         "name": ("name", lambda node, path: reader.text(node, path, "the name")),
-        "input": ("input", reader.input),
+        "input": ("input", InputReader(mistakes).input),
         "loss": ("loss", reader.loss),
-        "init": ("rules", reader.rules),
+        "init": ("rules", lambda node, path: _rules(node, path, mistakes, allowance, directory)),
         "tie": ("ties", reader.ties),
         "freeze": ("freeze", lambda node, path: reader.names(node, path, "freeze", freeze_hint)),
         "dtype": ("dtype", reader.dtype),
         "seed": ("seed", reader.seed),
     }
-    return {
-        field: read(root.entries[key][1], step((), key))
-        for key, (field, read) in readers.items()
-        if key in root.entries
-    }
+    present = {key: field_and_reader for key, field_and_reader in readers.items() if key in root.entries}
+    return {field: read(root.entries[key][1], step((), key)) for key, (field, read) in present.items()}
+
+
+def _rules(
+    node: Node, path: SpecPath, mistakes: Mistakes, allowance: Allowance, directory: Path
+) -> tuple[InitRule, ...]:
+    from paramctl.spec.init import RuleReader  # a spec without rules does without the schemes, which take 15 ms
+
+    return RuleReader(mistakes, allowance, directory).rules(node, path)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal, TypeAlias
 
 TypeName: TypeAlias = Literal[
@@ -124,7 +124,7 @@ class Parameter:
     default: object = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerSignature:
     """The parameters of a layer's constructor, in order.
 
@@ -143,10 +143,20 @@ class LayerSignature:
     more_keywords: bool = False
     lazy: bool = False
 
-    @property
-    def positional(self) -> Sequence[Parameter]:
-        """The parameters that can be given by position."""
-        return [parameter for parameter in self.parameters if not parameter.keyword_only]
+    @cached_property
+    def positional(self) -> tuple[Parameter, ...]:
+        """Return the parameters that can be given by position."""
+        return tuple(parameter for parameter in self.parameters if not parameter.keyword_only)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Parameter]:
+        """Return the parameters by their names."""
+        return {parameter.name: parameter for parameter in self.parameters}
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """Return the names of the parameters that must be given."""
+        return tuple(parameter.name for parameter in self.parameters if parameter.required)
 
     def names(self) -> list[str]:
         """Return the names under which an argument can be given in a spec."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from torch import nn
 
 from paramctl.errors import failure, nearest
 from paramctl.globs import compile_glob
-from paramctl.spec.layers import MAX_NAMES
-from paramctl.spec.model import Container, Layer, Located, ModuleSpec, Repeat, Spec
+from paramctl.spec.model import Container, Layer, Located, ModuleSpec, Repeat, Spec, unmatched_freeze
 from paramctl.tensors import streams
+from paramctl.tensors.collect import join
 from paramctl.tensors.construct import CONTAINERS, check_child_names, construct, initialization
 from paramctl.tensors.defaults import Programs, record_programs
 from paramctl.tensors.memory import ensure_fits
+from paramctl.tensors.prototypes import Prototypes
 
 MODULE_BYTES = 4096
 """What a module object with two parameters takes, on the meta device; measured."""
@@ -51,12 +51,14 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
         ParamctlError: if a constructor fails, a name does not exist, or a limit is passed.
 
     """
-    ensure_fits(count_modules(spec.root) * MODULE_BYTES, "the modules of this spec")
     builder = _Builder(spec, dtype or spec.dtype, seed)
     with initialization(enabled=False):
+        extent = Prototypes(spec, builder.dtype, _Builder(spec, builder.dtype, None).argument).extent()
+        ensure_fits(extent.modules * MODULE_BYTES, "the modules of this spec")
+        if seed is not None and spec.imports:
+            ensure_fits(extent.nbytes, "the values of the model")
         net = builder.module(spec.root, "")
     assert isinstance(net, nn.Sequential), "the root of a spec is a Sequential"
-    check_name_count(count_names(net), spec.source)
     programs = Programs({}, complete=True)
     if seed is not None:
         torch_layers = [
@@ -67,57 +69,6 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
         tie(net, names)
     notes = [note for glob in spec.freeze if (note := freeze(net, glob))]
     return BuiltModel(net=net, origins=builder.origins, programs=programs, notes=notes)
-
-
-def count_modules(module: ModuleSpec) -> int:
-    """Count the module objects that a part of a spec makes: each copy of a `Repeat`, an alias not again."""
-    seen: set[int] = set()
-
-    def count(node: ModuleSpec) -> int:
-        if node.shared:
-            if id(node) in seen:
-                return 0
-            seen.add(id(node))
-        if isinstance(node, Layer):
-            return 1
-        if isinstance(node, Repeat):
-            return 1 + node.times * count(node.body)
-        return 1 + sum(map(count, node.children))
-
-    return count(module)
-
-
-def count_names(root: nn.Module) -> int:
-    """Count the names of all parameters, that of a module under each of its places, without listing them."""
-    counts: dict[int, int] = {}
-
-    def count(module: nn.Module) -> int:
-        if id(module) not in counts:
-            own = sum(1 for _ in module.named_parameters(recurse=False, remove_duplicate=False))
-            counts[id(module)] = own + sum(count(child) for _, child in _every_child(module))
-        return counts[id(module)]
-
-    return count(root)
-
-
-def _every_child(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield a module's children, one that stands under several names as often."""
-    held = module._modules.items()  # noqa: SLF001  named_children() leaves repetitions out
-    return ((name, child) for name, child in held if child is not None)
-
-
-def check_name_count(count: int, source: str) -> None:
-    """Refuse a model with more names than `MAX_NAMES`.
-
-    Raises:
-        ParamctlError: with both numbers.
-
-    """
-    if count > MAX_NAMES:
-        hint = "Repeat and every alias count"
-        raise failure(
-            f"the model has {count:,} parameter names, more than the limit of {MAX_NAMES:,}", where=source, hint=hint
-        )
 
 
 def tie(net: nn.Module, names: tuple[Located, ...]) -> None:
@@ -152,11 +103,6 @@ def freeze(net: nn.Module, glob: Located) -> str | None:
     return None if frozen else unmatched_freeze(glob)
 
 
-def unmatched_freeze(glob: Located) -> str:
-    """Return the note that a glob of `freeze` reaches nothing."""
-    return f"{glob.where}: freeze: {glob.text!r} matches no parameter"
-
-
 def _parameter(net: nn.Module, name: Located) -> nn.Parameter:
     known = dict(net.named_parameters(remove_duplicate=False))
     if name.text not in known:
@@ -179,7 +125,7 @@ class _Builder:
         if isinstance(node, Layer):
             module = self.layer(node, path)
         elif isinstance(node, Repeat):
-            module = nn.Sequential(*(self.copy(node, _join(path, str(i))) for i in range(node.times)))
+            module = nn.Sequential(*(self.copy(node, join(path, str(i))) for i in range(node.times)))
         else:
             module = self.container(node, path)
         self.origins.append((module, node))
@@ -190,7 +136,7 @@ class _Builder:
     def container(self, node: Container, path: str) -> nn.Module:
         check_child_names(node, self.spec.position(node))
         named = zip(node.child_names(), node.children, strict=True)
-        children = {name: self.module(child, _join(path, name)) for name, child in named}
+        children = {name: self.module(child, join(path, name)) for name, child in named}
         if node.kind == "Residual":
             return CONTAINERS["Residual"](**children)
         container = CONTAINERS[node.kind]()
@@ -202,16 +148,13 @@ class _Builder:
         self.instances[node.inner_scope] = {}
         return self.module(node.body, path)
 
-    def layer(self, node: Layer, path: str) -> nn.Module:
-        def argument(inner: ModuleSpec) -> nn.Module:
-            return self.module(inner, path)
+    def argument(self, node: ModuleSpec) -> nn.Module:
+        """Build a layer that is an argument of another, which decides about its path."""
+        return self.module(node, "")
 
+    def layer(self, node: Layer, path: str) -> nn.Module:
         where = self.spec.position(node)
         if node.call.reference is None or self.seed is None:
-            return construct(node, where, device="meta", dtype=self.dtype, build=argument)
+            return construct(node, where, device="meta", dtype=self.dtype, build=self.argument)
         with initialization(enabled=True), streams.global_stream(self.seed, path):
-            return construct(node, where, device="cpu", dtype=self.dtype, build=argument)
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+            return construct(node, where, device="cpu", dtype=self.dtype, build=self.argument)

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from paramctl.analysis.expectation import Step, deviates, expected_moments
 from paramctl.analysis.planning import InitPlan, InitTarget
-from paramctl.errors import failure
+from paramctl.errors import ParamctlError, failure, located
 from paramctl.records import ParameterRecord
 from paramctl.references import Reference
 from paramctl.reports.init import AppliedRule, InitializedParameter
@@ -130,7 +130,10 @@ def _call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_
     function = load_function(rule)
     parameter = nn.Parameter(values, requires_grad=requires_grad)
     with torch.no_grad():
-        returned = user_code.call_theirs(f"{rule.label} on {name}", function, parameter, **rule.options)
+        try:
+            returned = user_code.call_theirs(f"{rule.label} on {name}", function, parameter, **rule.options)
+        except ParamctlError as error:
+            raise located(error, rule.where) from error
     hint = "an init function changes the tensor that it is given in place, as t.normal_() or t[...] = x do"
     if isinstance(returned, torch.Tensor) and returned.data_ptr() != parameter.data_ptr():
         raise failure(f"{rule.label} returned another tensor than that of {name}", where=rule.where, hint=hint)
@@ -148,7 +151,10 @@ def load_function(rule: InitRule) -> Any:
         ParamctlError: if that fails, or if it is not callable.
 
     """
-    function = user_code.load(rule.scheme) if isinstance(rule.scheme, Reference) else rule.scheme
+    try:
+        function = user_code.load(rule.scheme) if isinstance(rule.scheme, Reference) else rule.scheme
+    except ParamctlError as error:
+        raise located(error, rule.where) from error
     if not callable(function):
         raise failure(f"{rule.label} is not a function", where=rule.where)
     return function

@@ -10,7 +10,7 @@ from torch import nn
 from paramctl.analysis.planning import plan
 from paramctl.rules import InitRule
 from paramctl.tensors import streams
-from paramctl.tensors.collect import collect_records
+from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import Programs, run_program
 from paramctl.tensors.initialize import Drawing, init_target
 
@@ -26,7 +26,7 @@ def plan_drawings(net: nn.Module, programs: Programs, rules: Sequence[InitRule])
 
     """
     parameters = list(net.parameters())
-    records = collect_records(net)
+    records = take_inventory(net).parameters
     targets = [
         init_target(net, record, parameter, programs) for record, parameter in zip(records, parameters, strict=True)
     ]

@@ -16,13 +16,12 @@ from paramctl.spec.model import Fill, InputSpec, Layer, Loss, ModuleSpec, Repeat
 from paramctl.spec.shapes import first_layer, shape_taken
 from paramctl.tensors import streams, user_code
 from paramctl.tensors.backward import Explain, Running, run_passes
-from paramctl.tensors.build import BuiltModel
-from paramctl.tensors.collect import collect_records, dtype_name
+from paramctl.tensors.build import BuiltModel, build
+from paramctl.tensors.collect import dtype_name, take_inventory
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.loss import draw_input, make_objective
 from paramctl.tensors.materialize import materialize, needed_bytes, plan_drawings
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.spec_values import build_for_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ def gradients(spec: Spec, model: str, options: PassOptions, *, seed: int, dtype:
 
     """
     taken = _input_of(spec, options)
-    built = build_for_values(spec, seed=seed, dtype=dtype)
+    built = build(spec, seed=seed, dtype=dtype)
     _ensure_passes_fit(built.net, taken)
     drawings, notes = plan_drawings(built.net, built.programs, spec.rules)
     input_dtype = _floating_dtype(built.net)
@@ -70,7 +69,7 @@ def gradients(spec: Spec, model: str, options: PassOptions, *, seed: int, dtype:
         )
     return make_grad_report(
         model,
-        collect_records(net),
+        take_inventory(net).parameters,
         run,
         passes=options.passes,
         with_values=options.with_values,

@@ -10,11 +10,11 @@ import torch
 from paramctl.reports.init import InitReport
 from paramctl.rules import InitRule
 from paramctl.spec.model import Spec
+from paramctl.tensors.build import build
 from paramctl.tensors.initialize import describe_initialized
 from paramctl.tensors.materialize import draw_buffer, largest_bytes, needed_bytes, plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.saving import check_out, save_state, state_names
-from paramctl.tensors.spec_values import build_for_values
 
 
 def initialize(
@@ -45,7 +45,7 @@ def initialize(
     """
     if out is not None:
         check_out(out)
-    built = build_for_values(spec, seed=seed, dtype=dtype)
+    built = build(spec, seed=seed, dtype=dtype)
     keeps = out is not None or with_values
     ensure_fits(needed_bytes(built.net) if keeps else largest_bytes(built.net), "the values")
     names = state_names(built.net)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from paramctl.analysis.listing import ListOptions, make_list_report
 from paramctl.reports.listing import ListReport
 from paramctl.spec.model import Spec
-from paramctl.tensors.outline import take_inventory
+from paramctl.tensors.outline import outline
 
 
 def list_parameters(spec: Spec, model: str, options: ListOptions, *, seed: int, dtype: str | None) -> ListReport:
@@ -27,5 +27,5 @@ def list_parameters(spec: Spec, model: str, options: ListOptions, *, seed: int, 
         from paramctl.tensors.spec_values import list_with_values
 
         return list_with_values(spec, model, options, seed=seed, dtype=dtype)
-    found = take_inventory(spec, dtype=dtype, buffers=options.buffers, modules=options.needs_modules)
-    return make_list_report(model, found.records, found.modules, options, None, found.notes)
+    held, notes = outline(spec, dtype=dtype, buffers=options.buffers, modules=options.needs_modules)
+    return make_list_report(model, held, options, None, notes)

@@ -6,7 +6,7 @@ from paramctl.analysis.sharing import find_groups
 from paramctl.reports.shared import SharedReport
 from paramctl.spec.model import Spec
 from paramctl.tensors.build import build
-from paramctl.tensors.collect import collect_records
+from paramctl.tensors.collect import take_inventory
 
 
 def find_shared(spec: Spec, model: str, *, dtype: str | None = None) -> SharedReport:
@@ -17,7 +17,7 @@ def find_shared(spec: Spec, model: str, *, dtype: str | None = None) -> SharedRe
 
     """
     built = build(spec, dtype=dtype)
-    records = collect_records(built.net)
+    records = take_inventory(built.net).parameters
     identities = {name: id(parameter) for name, parameter in built.net.named_parameters()}
     groups, totals = find_groups(records, identities)
     return SharedReport(model=model, groups=groups, totals=totals, notes=tuple(built.notes))

@@ -100,10 +100,10 @@ def _first_on_path(directory: Path) -> Iterator[None]:
 
 
 def _import_file(path: Path) -> ModuleType:
-    known = sys.modules.get(path.stem)
-    if known is not None and getattr(known, "__file__", None) == str(path):
-        return known
-    name = path.stem if known is None else f"paramctl_user_{path.stem}"
+    for known in list(sys.modules.values()):
+        if getattr(known, "__file__", None) == str(path):
+            return known
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}_{len(sys.modules)}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "a reference to a file ends in .py"
     assert spec.loader is not None, "and has a loader"

@@ -54,7 +54,7 @@ def grad(
 ) -> None:
     """Run forward and backward, and show the gradient that each parameter has before and after."""
     from paramctl.cli.session import collect_garbage, open_spec
-    from paramctl.spec.settings import parse_fill, parse_shape
+    from paramctl.spec.inputs import parse_fill, parse_shape
 
     shape = None if input_shape is None else parse_shape(input_shape, "--input-shape")
     filled = None if fill is None else parse_fill(fill, "--fill")

@@ -16,7 +16,7 @@ _PAGES: Final = MappingProxyType(
 """The module that lays out the report of each command, imported when there is one to lay out."""
 
 
-def page(report: Report) -> Iterator[Block]:
-    """Yield the blocks of a report's page."""
-    blocks: Iterator[Block] = import_module(f"{__name__}.{_PAGES[report.command]}").page(report)
+def page(report: Report, *, styled: bool) -> Iterator[Block]:
+    """Yield the blocks of a report's page; `styled` says whether styles will be seen."""
+    blocks: Iterator[Block] = import_module(f"{__name__}.{_PAGES[report.command]}").page(report, styled=styled)
     return blocks

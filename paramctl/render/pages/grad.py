@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from paramctl.render import text
 from paramctl.render.block import Block, line, values_blocks
-from paramctl.render.cells import DIM, WRONG, StatisticsColumns, name_cells
+from paramctl.render.cells import DIM, WRONG, name_cells, statistics_columns
 from paramctl.render.table import Cell, Column, TableData
 from paramctl.reports.grad import GradReport, ParameterGradient
 
 
-def page(report: GradReport) -> Iterator[Block]:
-    """Yield what the passes were, then the table of gradients before and after them, and their values."""
-    passes = text.counted(report.passes, "pass") if report.passes == 1 else f"{report.passes:,} passes"
+def page(report: GradReport, *, styled: bool) -> Iterator[Block]:
+    """Yield what the passes were, then the gradients before and after them, and their values."""
+    passes = "1 pass" if report.passes == 1 else f"{report.passes:,} passes"
     where = "" if report.output_path == "output" else f" at {text.escape(report.output_path)}"
     yield line(
         ("output ", DIM), f"{text.shape(report.output_shape)}{where}",
-        ("   loss ", DIM), f"{report.loss:.6g}", (f" ({report.objective})", DIM),
+        ("   loss ", DIM), f"{report.loss:.6g}", (f" ({text.escape(report.objective)})", DIM),
         ("   ", DIM), passes,
     )  # fmt: skip
-    if not report.parameters:
+    rows = report.parameters
+    if not rows:
         yield line("There are no parameters here.")
         return
-    rows = report.parameters
-    statistics = StatisticsColumns([row.grad for row in rows])
-    names = name_cells((row.name, *row.aliases) for row in rows)
-    columns = (Column("name", folds=True), Column("before"), *statistics.columns)
-    cells = [(name, _before(row), *_after(row, statistics)) for name, row in zip(names, rows, strict=True)]
-    yield TableData(columns, cells)
+    names = name_cells(((row.name, *row.aliases) for row in rows), styled=styled)
+    mean, *others = statistics_columns([row.grad for row in rows])
+    reasons = [((row.reason or "none", WRONG),) if row.grad is None else None for row in rows]
+    mean = replace(mean, cells=[reason or cell for reason, cell in zip(reasons, mean.cells, strict=True)])
+    yield TableData(
+        (Column("name", names, folds=True), Column("before", [_before(row) for row in rows]), mean, *others)
+    )
     without = [row for row in rows if row.grad is None]
     if without:
         frozen = sum(row.reason == "frozen" for row in without)
@@ -41,9 +44,3 @@ def page(report: GradReport) -> Iterator[Block]:
 
 def _before(row: ParameterGradient) -> Cell:
     return (("none", DIM),) if row.before is None else f"norm {text.number(row.before.norm)}"
-
-
-def _after(row: ParameterGradient, statistics: StatisticsColumns) -> tuple[Cell, ...]:
-    if row.grad is not None:
-        return statistics.cells(None if row.grad is None else row.grad)
-    return (((row.reason or "none", WRONG),), *statistics.cells(None)[1:])

@@ -2,60 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from paramctl.records import ParameterRecord
 from paramctl.render import text
 from paramctl.render.block import Block, line, values_blocks
-from paramctl.render.cells import DIM, SHARED, WRONG, StatisticsColumns, name_cells, repeated
+from paramctl.render.cells import DIM, SHARED, WRONG, name_cells, repeated, statistics_columns
 from paramctl.render.table import Cell, Column, TableData
 from paramctl.reports.listing import ListReport, TreeNode
 
 
-def page(report: ListReport) -> Iterator[Block]:
-    """Yield the tree if there is one, else the table of parameters with their values; then what all have in common."""
+def page(report: ListReport, *, styled: bool) -> Iterator[Block]:
+    """Yield the tree if there is one, else the parameters; then what all have in common, and their values."""
     if report.tree is not None:
         yield _tree(report, report.tree)
     elif report.parameters:
-        yield _table(report)
+        yield _table(report, styled=styled)
     else:
         yield line("There are no parameters here.")
         return
-    yield line((_in_common(report), DIM))
+    in_common = _in_common(report)
+    if in_common:
+        yield line((in_common, DIM))
     if report.tree is None and any(record.values is not None for record in report.parameters):
         yield from values_blocks((record.name, record.values) for record in report.parameters)
 
 
-def _table(report: ListReport) -> TableData:
+def _table(report: ListReport, *, styled: bool) -> TableData:
     records, totals = report.parameters, report.totals
-    columns = [Column("name", folds=True)]
-    cells: list[list[Cell]] = [list(name_cells(record.names for record in records))]
-    footer = [text.counted(totals.tensors, _noun(report))]
-
-    def add(column: Column, values: Iterable[Cell], total: str = "") -> None:
-        columns.append(column)
-        cells.append(list(values))
-        footer.append(total)
-
+    names = name_cells((record.names for record in records), styled=styled)
+    columns = [Column("name", names, folds=True, total=text.counted(totals.tensors, _noun(report)))]
     measured = [record.stats for record in records]
     with_stats = any(stats is not None for stats in measured)
     if not with_stats:
-        add(Column("type"), repeated(text.escape(record.module_type or "") for record in records))
-        add(Column("shape"), [text.shape(record.shape) for record in records])
+        types = [text.escape(record.module_type or "") for record in records]
+        columns.append(Column("type", repeated(types, styled=styled)))
+        columns.append(Column("shape", [text.shape(record.shape) for record in records]))
     if _differ(records, "kind"):
-        add(Column("kind"), repeated(record.kind for record in records))
+        columns.append(Column("kind", repeated([record.kind for record in records], styled=styled)))
     if _differ(records, "dtype"):
-        add(Column("dtype"), repeated(record.dtype for record in records))
+        columns.append(Column("dtype", repeated([record.dtype for record in records], styled=styled)))
     if _differ(records, "requires_grad"):
-        add(Column("trainable"), [_trainable(record) for record in records])
-    add(Column("elements", "right"), [text.grouped(record.numel) for record in records], text.grouped(totals.numel))
+        columns.append(Column("trainable", [_trainable(record) for record in records]))
+    numels = [text.grouped(record.numel) for record in records]
+    columns.append(Column("elements", numels, "right", total=text.grouped(totals.numel)))
     if with_stats:
-        statistics = StatisticsColumns(measured)
-        for column, values in zip(statistics.columns, zip(*map(statistics.cells, measured), strict=True), strict=True):
-            add(column, values)
+        columns += statistics_columns(measured)
     else:
-        add(Column("bytes", "right"), [text.size(record.nbytes) for record in records], text.size(totals.nbytes))
-    return TableData(tuple(columns), list(zip(*cells, strict=True)), tuple(footer))
+        sizes = [text.size(record.nbytes) for record in records]
+        columns.append(Column("bytes", sizes, "right", total=text.size(totals.nbytes)))
+    return TableData(tuple(columns))
 
 
 def _noun(report: ListReport) -> str:
@@ -75,8 +71,9 @@ def _trainable(record: ParameterRecord) -> Cell:
 def _in_common(report: ListReport) -> str:
     """Say what is true of all rows, for which the table spends no column."""
     records, totals = report.parameters, report.totals
-    parts = [text.counted(totals.tensors, _noun(report)), f"{totals.numel:,} elements", text.size(totals.nbytes)]
-    parts = parts if report.tree is not None else []
+    parts = []
+    if report.tree is not None:
+        parts += [text.counted(totals.tensors, _noun(report)), f"{totals.numel:,} elements", text.size(totals.nbytes)]
     dtypes = {record.dtype for record in records}
     if len(dtypes) == 1:
         parts.append(f"all {dtypes.pop()}")
@@ -109,14 +106,16 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
             add(child, child.name, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "))
 
     add(root, root.path or report.model or "", "", "")
-    columns = (
-        Column("module", folds=True),
-        Column("type"),
-        Column("elements", "right"),
-        Column("bytes", "right"),
-        Column("share", "right"),
+    names, kinds, numels, sizes, shares = map(list, zip(*rows, strict=True))
+    return TableData(
+        (
+            Column("module", names, folds=True),
+            Column("type", kinds),
+            Column("elements", numels, "right"),
+            Column("bytes", sizes, "right"),
+            Column("share", shares, "right"),
+        )
     )
-    return TableData(columns, rows)
 
 
 def _kind(node: TreeNode) -> str:

@@ -11,18 +11,24 @@ from paramctl.reports.schemes import SchemesReport
 from paramctl.schemes import Scheme
 
 
-def page(report: SchemesReport) -> Iterator[Block]:
-    """Yield the table of schemes, and how they are written."""
-    columns = (Column("scheme"), Column("options", folds=True), Column("values", folds=True))
-    yield TableData(columns, [_row(scheme) for scheme in report.schemes])
+def page(report: SchemesReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG001  every page is called alike
+    """Yield the schemes, and how they are written."""
+    schemes = report.schemes
+    yield TableData(
+        (
+            Column("scheme", [scheme.name for scheme in schemes]),
+            Column("options", [_options(scheme) for scheme in schemes], folds=True),
+            Column("values", [_formula(scheme) for scheme in schemes], folds=True),
+        )
+    )
     usage = "--scheme normal:std=0.02   --rule '*.bias=constant:val=1'   --scheme my_init.py:FUNCTION"
     yield line((usage, DIM))
 
 
-def _row(scheme: Scheme) -> tuple[Cell, ...]:
-    options = "\n".join(
-        f"{option.name}=…" if option.default is None else f"{option.name}={option.default}"
-        for option in scheme.options.values()
-    )
-    formula: Cell = ((scheme.formula, ""), (f"\n{scheme.source}", DIM)) if scheme.source else scheme.formula
-    return scheme.name, options, formula
+def _options(scheme: Scheme) -> str:
+    options = scheme.options.values()
+    return "\n".join(f"{each.name}={'…' if each.default is None else each.default}" for each in options)
+
+
+def _formula(scheme: Scheme) -> Cell:
+    return ((scheme.formula, ""), (f"\n{scheme.source}", DIM)) if scheme.source else scheme.formula

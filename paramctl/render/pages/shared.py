@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from paramctl.render import text
 from paramctl.render.block import Block, line
 from paramctl.render.cells import DIM, SHARED
-from paramctl.render.table import Cell, Column, TableData
-from paramctl.reports.shared import SharedGroup, SharedReport
+from paramctl.render.table import Column, TableData
+from paramctl.reports.shared import SharedReport
+
+_MOST_NAMES = 20
 
 
-def page(report: SharedReport) -> Iterator[Block]:
-    """Yield the table of groups and what they save, or the plain statement that nothing is shared."""
-    totals = report.totals
-    if not report.groups:
+def page(report: SharedReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG001  every page is called alike
+    """Yield the groups and what they save, or the plain statement that nothing is shared."""
+    groups, totals = report.groups, report.totals
+    if not groups:
         yield line(f"No parameter is shared: {totals.named_numel:,} elements under their names, as many in memory.")
         return
-    columns = (
-        Column("relation"),
-        Column("names", folds=True),
-        Column("shape"),
-        Column("elements", "right"),
-        Column("bytes", "right"),
-        Column("id()", "right"),
+    identities = ["" if group.identity is None else str(group.identity) for group in groups]
+    yield TableData(
+        (
+            Column("relation", [((group.relation, SHARED),) for group in groups]),
+            Column("names", [_names(group.names) for group in groups], folds=True),
+            Column("shape", [text.shape(group.shape) for group in groups]),
+            Column("elements", [text.grouped(group.numel) for group in groups], "right"),
+            Column("bytes", [text.size(group.nbytes) for group in groups], "right"),
+            Column("id()", [((identity, DIM),) for identity in identities], "right"),
+        )
     )
-    yield TableData(columns, [_row(group) for group in report.groups])
     counted = f"{totals.named_numel:,} elements under their names, {totals.numel:,} in memory"
     yield line((f"{text.counted(totals.groups, 'group')} · {counted} · {text.size(totals.saved_nbytes)} saved", DIM))
 
 
-def _row(group: SharedGroup) -> tuple[Cell, ...]:
-    shown = group.names[:20]
-    names = "\n".join(map(text.escape, shown))
-    if len(group.names) > len(shown):
-        names += f"\n… {len(group.names) - len(shown):,} more names"
-    identity = "" if group.identity is None else str(group.identity)
-    return (
-        ((group.relation, SHARED),),
-        names,
-        text.shape(group.shape),
-        text.grouped(group.numel),
-        text.size(group.nbytes),
-        ((identity, DIM),),
-    )
+def _names(names: Sequence[str]) -> str:
+    shown = "\n".join(map(text.escape, names[:_MOST_NAMES]))
+    hidden = len(names) - _MOST_NAMES
+    return f"{shown}\n… {hidden:,} more names" if hidden > 0 else shown
