@@ -15,10 +15,12 @@ NestedValues: TypeAlias = "bool | int | float | Mapping[str, float | None] | lis
 ITEM_SIZES: Mapping[str, int] = MappingProxyType(
     {
         **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 8),
-        **dict.fromkeys(("float32", "int32", "uint32", "complex32"), 4),
-        **dict.fromkeys(("float16", "bfloat16", "int16", "uint16"), 2),
+        **dict.fromkeys(("float32", "int32", "uint32", "complex32", "qint32"), 4),
+        **dict.fromkeys(("float16", "bfloat16", "int16", "uint16", "bits16"), 2),
         **dict.fromkeys(("int8", "uint8", "bool", "float4_e2m1fn_x2", "float8_e8m0fnu"), 1),
         **dict.fromkeys(("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"), 1),
+        **dict.fromkeys(("qint8", "quint8", "quint4x2", "quint2x4", "bits8", "bits1x8", "bits2x4", "bits4x2"), 1),
+        **{f"{kind}{bits}": 1 for kind in ("int", "uint") for bits in range(1, 8)},
         "complex128": 16,
     }
 )

@@ -41,7 +41,7 @@ def parse_reference(text: str, directory: Path) -> Reference | None:
         return Reference(text, name, path=directory / place)
     if colon and _DOTTED.fullmatch(place) and _DOTTED.fullmatch(name):
         return Reference(text, name, module=place)
-    if not colon and "." in text and _DOTTED.fullmatch(text):
+    if not colon and "." in text and not text.endswith(".py") and _DOTTED.fullmatch(text):
         return Reference(text, text)
     return None
 

@@ -79,6 +79,8 @@ def bind_options(scheme: Scheme, given: Mapping[str, Any]) -> tuple[dict[str, An
 
 def unknown_scheme(name: str) -> Problem:
     """Return the problem that a name is neither a scheme nor a reference to a function."""
+    if name.endswith(".py"):
+        return Problem(message=f"{name} is a file, not a function", hint=f"write {name}:FUNCTION")
     stripped = name.removeprefix("torch.").removeprefix("nn.").removeprefix("init.").rstrip("_")
     hint = f"did you mean {stripped!r}?" if stripped in SCHEMES else nearest(name, SCHEMES)
     return Problem(

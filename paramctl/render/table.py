@@ -113,7 +113,6 @@ def rich_table(data: TableData, *, header: bool = True, widths: Sequence[int] | 
             justify=column.justify,
             overflow="fold" if column.folds else "ellipsis",
             no_wrap=not column.folds,
-            min_width=_FOLDED if column.folds else None,
             width=widths[i] if widths else None,
         )
     for row in data.rows():
@@ -221,12 +220,15 @@ def _widest(column: Column) -> int:
 
 
 def _is_plain(column: Column) -> bool:
-    """Tell whether every cell is one line of ASCII without styles: of all at once, since there may be millions."""
+    """Tell whether every cell is a line of ASCII without styles: of all at once, since there may be millions.
+
+    A space at its end is not plain, since Rich strips it where a column is set to the right.
+    """
     try:
-        text = "".join(column.cells)  # type: ignore[arg-type]
+        text = "\n".join([*column.cells, ""])  # type: ignore[list-item]
     except TypeError:
         return False
-    return text.isascii() and "\n" not in text
+    return text.isascii() and text.count("\n") == len(column.cells) and " \n" not in text
 
 
 def _width(cell: Cell) -> int:
@@ -237,7 +239,7 @@ def _width(cell: Cell) -> int:
 
 
 def _is_simple(text: str, width: int) -> bool:
-    return len(text) <= width and text.isascii() and "\n" not in text
+    return len(text) <= width and text.isascii() and "\n" not in text and not text.endswith(" ")
 
 
 def _row_lines(row: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int]) -> list[list[Span]] | None:
@@ -274,6 +276,8 @@ def _fold(cell: Cell, column: Column, width: int) -> list[list[Span]] | None:
     for line in lines:
         length = sum(len(text) for text, _ in line)
         if length > width and (not column.folds or any(" " in text for text, _ in line)):
+            return None
+        if line and line[-1][0].endswith(" "):
             return None
         folded += _cut(line, width)
     return folded

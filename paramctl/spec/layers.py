@@ -148,8 +148,10 @@ class LayerReader:
         target = self._resolve(name)
         problem = hint = None
         if target is None or (isinstance(target, Reference) and name.startswith(("torch.nn.", "nn."))):
-            hint = nearest(name.rpartition(".")[2], (*self.catalog.names(), *_OWN_LAYERS))
             problem = f"torch.nn has no layer {name!r}"
+            hint = nearest(name.rpartition(".")[2], (*self.catalog.names(), *_OWN_LAYERS))
+            if name.endswith(".py"):
+                hint = f"write {name}:CLASS for a class in that file"
             hint = hint or "a layer of your own is named by its import path: package.module.Class or file.py:Class"
         elif isinstance(target, LayerSignature) and target.lazy:
             problem = f"{name} is lazy: its shapes come from its first input, which a spec does not have"

@@ -124,7 +124,7 @@ def _arguments(signature: LayerSignature) -> Schema:
     writable = [
         each for each in signature.parameters if not each.type.allows("device") and not each.name.startswith("_")
     ]
-    positional = [each for each in signature.positional if not each.type.allows("device")]
+    positional = signature.positional
     required = [each for each in positional if each.required]
     schema: Schema = {
         "type": ["object", "array"],

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+
+from paramctl.analysis.listing import ListOptions, make_list_report
+from paramctl.errors import ParamctlError
+from paramctl.records import Inventory, ModuleRecord, ParameterRecord
+
+
+def parameter(name, shape, *, module_type="Linear", aliases=(), kind="parameter", grad=True, dtype="float32"):
+    module = name.rpartition(".")[0]
+    return ParameterRecord(name, module, module_type, kind, shape, dtype, grad, aliases)
+
+
+HELD = Inventory(
+    (
+        parameter("a.weight", (10, 4), aliases=("b.c.weight",)),
+        parameter("a.bias", (10,), grad=False),
+        parameter("b.c.scale", (3,), module_type="Scale", dtype="float64"),
+    ),
+    (parameter("b.running", (2,), kind="buffer", grad=False),),
+    (
+        ModuleRecord("", "Sequential"),
+        ModuleRecord("a", "Linear"),
+        ModuleRecord("b", "Sequential"),
+        ModuleRecord("b.c", "Scale"),
+        ModuleRecord("d", "ReLU"),
+    ),
+)
+
+
+def listed(**options):
+    return make_list_report("m", HELD, ListOptions(**options), None)
+
+
+def names(**options):
+    return [record.name for record in listed(**options).parameters]
+
+
+def test_totals_count_each_row_once():
+    totals = listed().totals
+    assert (totals.tensors, totals.numel, totals.trainable, totals.frozen, totals.nbytes) == (3, 53, 43, 10, 224)
+
+
+def test_a_buffer_is_neither_trainable_nor_frozen():
+    totals = listed(buffers=True).totals
+    assert (totals.tensors, totals.numel, totals.trainable, totals.frozen) == (4, 55, 43, 10)
+
+
+def test_the_totals_are_those_of_the_rows_that_are_shown():
+    report = listed(include=["*.bias"])
+    assert report.totals.numel == sum(record.numel for record in report.parameters) == 10
+
+
+def test_filters_look_at_every_name():
+    assert names(include=["b.*"]) == ["a.weight", "b.c.scale"]
+    assert names(exclude=["b.*"]) == ["a.bias"]
+    assert names(include=["*.weight"], exclude=["b.*"]) == []
+
+
+def test_a_layer_is_shown_with_the_names_that_it_has_by_itself():
+    (weight, scale) = listed(layer="b").parameters
+    assert (weight.name, weight.module, weight.module_type, weight.aliases) == ("c.weight", "c", "Scale", ())
+    assert (scale.name, scale.module, scale.module_type) == ("c.scale", "c", "Scale")
+    (own,) = listed(layer="a", include=["weight"]).parameters
+    assert (own.name, own.module, own.module_type) == ("weight", "", "Linear")
+
+
+def test_a_layer_without_parameters_is_an_empty_list():
+    assert names(layer="d") == []
+
+
+def test_an_unknown_layer_is_an_error_that_names_others():
+    with pytest.raises(ParamctlError, match="the outermost are a, b, d"):
+        listed(layer="xyz")
+
+
+def test_sizes_are_sorted_largest_first_and_names_from_a():
+    assert names(sort="numel") == ["a.weight", "a.bias", "b.c.scale"]
+    assert names(sort="nbytes", buffers=True) == ["a.weight", "a.bias", "b.c.scale", "b.running"]
+    assert names(sort="name") == ["a.bias", "a.weight", "b.c.scale"]
+    assert names(sort=None) == ["a.weight", "a.bias", "b.c.scale"]
+
+
+def test_what_is_measured_is_asked_for_by_the_name_in_the_model():
+    asked = []
+
+    def measure(name):
+        asked.append(name)
+        return None, None
+
+    make_list_report("m", HELD, ListOptions(layer="b", stats=True), measure)
+    assert asked == ["b.c.weight", "b.c.scale"]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from torch import nn
+
+from paramctl.analysis.sharing import find_groups
+from paramctl.tensors.collect import take_inventory
+
+
+def groups_of(net):
+    identities = {name: id(parameter) for name, parameter in net.named_parameters()}
+    return find_groups(take_inventory(net).parameters, identities)
+
+
+def test_one_module_used_several_times_is_told_from_one_parameter_in_several_modules():
+    linear, first, second = nn.Linear(2, 2), nn.Linear(3, 3), nn.Linear(3, 3)
+    second.weight = first.weight
+    groups, totals = groups_of(nn.Sequential(linear, first, linear, second))
+    assert [(group.relation, group.names) for group in groups] == [
+        ("same-module", ("0.weight", "2.weight")),
+        ("same-module", ("0.bias", "2.bias")),
+        ("same-parameter", ("1.weight", "3.weight")),
+    ]
+    assert (totals.groups, totals.named_numel, totals.numel, totals.saved_nbytes) == (3, 36, 21, 60)
+
+
+def test_a_module_used_twice_whose_parameter_another_module_has_too_is_no_longer_one_module():
+    linear, other = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    other.weight = linear.weight
+    groups, _ = groups_of(nn.Sequential(linear, linear, other))
+    assert [(group.relation, group.names) for group in groups] == [("same-parameter", ("0.weight", "1.weight", "2.weight"))]
+
+
+def test_one_parameter_under_two_attributes_of_one_module_is_one_parameter():
+    module = nn.Linear(2, 2, bias=False)
+    module.alias = module.weight
+    groups, _ = groups_of(nn.Sequential(module))
+    assert [(group.relation, group.names) for group in groups] == [("same-parameter", ("0.weight", "0.alias"))]
+
+
+def test_the_id_is_that_of_the_parameter():
+    linear = nn.Linear(2, 2, bias=False)
+    groups, _ = groups_of(nn.Sequential(linear, linear))
+    assert groups[0].identity == id(linear.weight)
+
+
+def test_without_sharing_there_are_no_groups_and_nothing_is_saved():
+    groups, totals = groups_of(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+    assert groups == ()
+    assert (totals.named_numel, totals.numel, totals.saved_nbytes) == (12, 12, 0)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from paramctl.errors import failure
+from paramctl.tensors.backward import run_passes
+from paramctl.tensors.loss import Objective
+
+
+def run(net, *inputs, passes=1):
+    seen = []
+
+    def explain(running, error):
+        seen.append([type(each.module).__name__ for each in running])
+        return failure(f"{[each.shapes for each in running]}: {error}")
+
+    result = run_passes(net, inputs, lambda _: Objective(torch.sum, "sum"), passes=passes, explain=explain)
+    assert seen == []
+    return result
+
+
+def test_gradients_are_those_of_torch():
+    net, given = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1)), torch.rand(2, 4)
+    result = run(net, given)
+    expected = torch.autograd.grad(net(given).sum(), list(net.parameters()))
+    assert all(torch.allclose(ours, theirs) for ours, theirs in zip(result.gradients, expected, strict=True))
+    assert result.loss == pytest.approx(net(given).sum().item())
+    assert result.output_shape == (2, 1)
+    assert result.before == [None] * 4
+
+
+def test_gradients_add_up_over_passes():
+    net, given = nn.Linear(3, 2), torch.rand(5, 3)
+    once = [gradient.clone() for gradient in run(net, given).gradients]
+    net.zero_grad()
+    thrice = run(net, given, passes=3).gradients
+    assert all(torch.allclose(3 * one, three) for one, three in zip(once, thrice, strict=True))
+
+
+def test_a_gradient_that_is_there_before_is_measured_before():
+    net = nn.Linear(3, 2)
+    net.weight.grad = torch.full((2, 3), 2.0)
+    assert run(net, torch.rand(1, 3)).before[0].mean == 2.0
+
+
+def test_what_is_frozen_or_unused_gets_none():
+    class Partial(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.used(x)
+
+    net = Partial()
+    net.used.bias.requires_grad_(False)
+    result = run(net, torch.rand(1, 2))
+    assert [gradient is None for gradient in result.gradients] == [False, True, True, True]
+
+
+def test_a_model_without_any_path_to_the_loss_is_no_failure():
+    net = nn.Linear(2, 2).requires_grad_(False)
+    assert run(net, torch.rand(1, 2)).gradients == [None, None]
+
+
+def test_a_sparse_gradient_is_made_dense():
+    net = nn.Embedding(5, 2, sparse=True)
+    assert run(net, torch.tensor([1, 1])).gradients[0].tolist() == [[0, 0], [2, 2], [0, 0], [0, 0], [0, 0]]
+
+
+def test_the_modules_that_were_running_are_known_after_a_failure():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(4, 1)))
+    seen = []
+
+    def explain(running, error):
+        seen.extend((type(each.module).__name__, each.shapes) for each in running)
+        return failure(str(error))
+
+    with pytest.raises(Exception, match="cannot be multiplied"):
+        run_passes(net, (torch.rand(5, 2),), lambda _: Objective(torch.sum, ""), passes=1, explain=explain)
+    assert seen == [("Sequential", ((5, 2),)), ("Sequential", ((5, 3),)), ("Linear", ((5, 3),))]
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_a_failure_in_backward_is_reported():
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            raise RuntimeError("no way back")
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            return Once.apply(super().forward(x))
+
+    with pytest.raises(Exception, match="backward failed: RuntimeError: no way back"):
+        run(Net(2, 2), torch.rand(1, 2))
+
+
+def test_an_output_that_is_no_tensor_is_reported():
+    class Net(nn.Linear):
+        def forward(self, x):
+            return "text"
+
+    with pytest.raises(Exception, match="the model returned no tensor but str"):
+        run(Net(2, 2), torch.rand(1, 2))

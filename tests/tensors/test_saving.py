@@ -1,0 +1,128 @@
+"""Files of a model's state, read back by the libraries that others use."""
+
+from __future__ import annotations
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from paramctl.errors import ParamctlError
+from paramctl.tensors import safetensors_file
+from paramctl.tensors.build import build
+from paramctl.tensors.materialize import materialize, plan_drawings
+from paramctl.tensors.saving import check_out, save_state, state_names
+
+TEXT = (
+    "layers: {embed: {Embedding: [6, 4]}, norm: {BatchNorm1d: 4}, fc: &fc {Linear: [4, 4]}, again: *fc, head: {Linear: [4, 6]}}\n"
+    "tie: [[embed.weight, head.weight]]"
+)
+
+
+def save(path, net):
+    tensors = {id(tensor): tensor.detach() for tensor in (*net.parameters(), *net.buffers())}
+    save_state(path, tensors, state_names(net))
+
+
+@pytest.fixture
+def net(spec):
+    built = build(spec(TEXT), seed=0)
+    drawings, _ = plan_drawings(built.net, built.programs, ())
+    materialize(built.net, drawings, built.programs, 0)
+    return built.net
+
+
+def test_safetensors_loads_into_the_model_by_load_model(net, spec, tmp_path):
+    save(tmp_path / "x.safetensors", net)
+    other = build(spec(TEXT), seed=1)
+    drawings, _ = plan_drawings(other.net, other.programs, ())
+    materialize(other.net, drawings, other.programs, 1)
+    missing, unexpected = safetensors.torch.load_model(other.net, tmp_path / "x.safetensors")
+    assert (list(missing), list(unexpected)) == ([], [])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(net.state_dict().values(), other.net.state_dict().values(), strict=True))
+
+
+def test_a_tie_is_stored_once_under_its_first_name(net, tmp_path):
+    save(tmp_path / "x.safetensors", net)
+    with safetensors.safe_open(tmp_path / "x.safetensors", "pt") as file:
+        assert set(file.keys()) == {
+            "embed.weight", "head.bias", "fc.weight", "fc.bias", "norm.weight", "norm.bias", "norm.running_mean",
+            "norm.running_var", "norm.num_batches_tracked",
+        }  # fmt: skip
+        assert file.metadata() == {
+            "format": "pt",
+            "head.weight": "embed.weight",
+            "again.weight": "fc.weight",
+            "again.bias": "fc.bias",
+        }
+
+
+def test_buffers_of_a_module_that_is_used_twice_are_stored_once_too(tmp_path):
+    norm = nn.BatchNorm1d(2)
+    save(tmp_path / "x.safetensors", nn.Sequential(norm, norm))
+    with safetensors.safe_open(tmp_path / "x.safetensors", "pt") as file:
+        assert file.metadata()["1.running_mean"] == "0.running_mean"
+        assert "1.running_mean" not in set(file.keys())
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin"])
+def test_a_pickle_holds_the_state_dict_and_keeps_what_is_shared(suffix, net, tmp_path):
+    save(tmp_path / f"x{suffix}", net)
+    loaded = torch.load(tmp_path / f"x{suffix}", weights_only=True)
+    assert loaded.keys() == net.state_dict().keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in net.state_dict().items())
+    assert loaded["embed.weight"].data_ptr() == loaded["head.weight"].data_ptr()
+
+
+def test_buffers_that_are_not_persistent_are_left_out(tmp_path):
+    net = nn.Linear(1, 1)
+    net.register_buffer("kept", torch.ones(1))
+    net.register_buffer("dropped", torch.ones(1), persistent=False)
+    save(tmp_path / "x.safetensors", net)
+    assert set(safetensors.torch.load_file(tmp_path / "x.safetensors")) == {"weight", "bias", "kept"}
+
+
+@pytest.mark.parametrize("dtype", safetensors_file.CODES)
+def test_every_dtype_of_the_format_comes_back(dtype, tmp_path):
+    tensor = torch.arange(5).to(getattr(torch, dtype))
+    path = tmp_path / "x.safetensors"
+    safetensors_file.write(path, {"a": tensor, "scalar": torch.tensor(1.5), "empty": torch.empty(0, 3)}, {"format": "pt"})
+    loaded = safetensors.torch.load_file(path)
+    assert loaded["a"].dtype == tensor.dtype
+    assert torch.equal(loaded["a"].to(torch.complex128), tensor.to(torch.complex128))
+    assert loaded["scalar"].item() == 1.5
+    assert loaded["empty"].shape == (0, 3)
+
+
+def test_what_is_not_contiguous_is_stored_as_it_is_seen(tmp_path):
+    tensor = torch.arange(6.0).reshape(2, 3).t()
+    safetensors_file.write(tmp_path / "x.safetensors", {"a": tensor}, {})
+    assert torch.equal(safetensors.torch.load_file(tmp_path / "x.safetensors")["a"], tensor)
+
+
+def test_all_tensors_are_aligned_to_their_elements(tmp_path):
+    tensors = {"a": torch.ones(3, dtype=torch.int8), "b": torch.ones(3, dtype=torch.float64), "c": torch.ones(5, dtype=torch.float16)}
+    path = tmp_path / "x.safetensors"
+    safetensors_file.write(path, tensors, {})
+    import json
+
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    for name, tensor in tensors.items():
+        assert (8 + length + header[name]["data_offsets"][0]) % tensor.element_size() == 0
+
+
+def test_a_dtype_that_the_format_lacks_is_refused_and_no_file_is_left(tmp_path):
+    net = nn.ParameterList([torch.zeros(2, dtype=torch.complex128)])
+    with pytest.raises(ParamctlError, match="safetensors cannot hold 0, of dtype complex128"):
+        save(tmp_path / "x.safetensors", net)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_suffix_or_directory_is_refused_before_anything_is_computed(tmp_path):
+    with pytest.raises(ParamctlError, match="cannot tell the format"):
+        check_out(tmp_path / "x.npz")
+    with pytest.raises(ParamctlError, match="there is no directory"):
+        check_out(tmp_path / "no" / "x.pt")
+    check_out(tmp_path / "x.pt")
