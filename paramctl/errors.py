@@ -69,22 +69,23 @@ def located(error: ParamctlError, where: Position | str | None) -> ParamctlError
     return ParamctlError(*(replace(each, where=each.where or where) for each in error.problems))
 
 
-_LIKENESS = 0.65
-"""How like a name must be to be suggested, from 0 to 1; difflib's own 0.6 suggests Sequential for functional."""
+_LEAST_LIKENESS = 0.65
+_LIKENESS_BEHIND_THE_BEST = 0.08
+"""How like a name must be to be suggested, from 0 to 1, and how much less than the best one."""
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """Return the hint that names the candidates most like `name`, or None where none is near."""
-    from difflib import get_close_matches
-
-    known = list(candidates)
-    folded = {candidate.lower(): candidate for candidate in known}
+    folded = {candidate.lower(): candidate for candidate in candidates}
     if name.lower() in folded:
         return f"did you mean {folded[name.lower()]!r}?"
-    close = get_close_matches(name, known, 3, _LIKENESS)
-    if not close:
-        close = [folded[match] for match in get_close_matches(name.lower(), folded, 3, _LIKENESS)]
-    if not close:
+    from difflib import SequenceMatcher, get_close_matches  # needed by mistakes only, and it takes 3 ms
+
+    close = get_close_matches(name.lower(), folded, 3, _LEAST_LIKENESS)
+    likeness = [SequenceMatcher(None, match, name.lower()).ratio() for match in close]
+    pairs = zip(close, likeness, strict=True)
+    suggested = [repr(folded[match]) for match, each in pairs if each >= likeness[0] - _LIKENESS_BEHIND_THE_BEST]
+    if not suggested:
         return None
-    *others, last = map(repr, close)
+    *others, last = suggested
     return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"

@@ -69,6 +69,9 @@ def test_a_directory_and_a_missing_directory_are_refused(tmp_path):
 def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
     if not os.path.exists("/dev/full"):  # noqa: PTH110  a device, not a path of ours
         pytest.skip("this system has no /dev/full")
-    with pytest.raises(ParamctlError, match="No space left on device"), replacing(tmp_path / "x", "--out"):
-        with open("/dev/full", "w") as full:  # noqa: PTH123
-            full.write("x")
+    with (
+        pytest.raises(ParamctlError, match="No space left on device"),
+        replacing(tmp_path / "x", "--out"),
+        open("/dev/full", "w") as full,  # noqa: PTH123
+    ):
+        full.write("x")

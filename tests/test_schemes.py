@@ -55,7 +55,9 @@ def test_every_scheme_of_torch_is_declared_and_has_a_kernel():
 def test_options_have_torchs_names_order_and_defaults_but_for_the_std_of_normal(name):
     _, *parameters = inspect.signature(getattr(nn.init, f"{name}_")).parameters.values()
     theirs = {
-        each.name: None if each.default is each.empty else each.default for each in parameters if each.name != "generator"
+        each.name: None if each.default is each.empty else each.default
+        for each in parameters
+        if each.name != "generator"
     }
     ours = {option.name: option.default for option in SCHEMES[name].options.values()}
     if name == "normal":
@@ -70,7 +72,7 @@ def test_gains_are_torchs(nonlinearity, slope):
     assert gain_of(nonlinearity, slope) == pytest.approx(nn.init.calculate_gain(nonlinearity, slope))
 
 
-@pytest.mark.parametrize(("name", "given"), CASES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "given"), CASES, ids=str)
 def test_a_large_sample_has_the_moments_that_the_formula_promises(name, given):
     options = complete(name, given)
     values = sample(name, SHAPE, options)
@@ -87,7 +89,9 @@ def test_the_kurtosis_of_a_sparse_sample_stands_for_its_fixed_number_of_zeros():
     assert abs(std - moments.std) < 5 * moments.std * math.sqrt((moments.kurtosis - 1) / (4 * 600))
 
 
-@pytest.mark.parametrize(("shape", "groups"), [((16, 16, 3), 1), ((8, 16, 3, 3), 1), ((24, 4, 3, 3), 3), ((6, 5, 1, 1, 3), 2)])
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((16, 16, 3), 1), ((8, 16, 3, 3), 1), ((24, 4, 3, 3), 3), ((6, 5, 1, 1, 3), 2)]
+)
 def test_dirac_has_the_ones_that_its_moments_count(shape, groups):
     values = sample("dirac", shape, {"groups": groups})
     moments = SCHEMES["dirac"].moments(TensorFacts(shape), groups=groups)

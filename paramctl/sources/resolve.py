@@ -55,7 +55,7 @@ def open_model(model: str, allowed: list[str]) -> SpecSource:
         shipped = [str(each) for each in path.parent.glob("*.py")]
         return read_file(path, model, Allowance.of([*allowed, *shipped], Path.cwd()))
     path = Path(model)
-    if path.is_dir():
+    if model and path.is_dir():
         raise failure(f"{model} is a directory, not a spec", where="MODEL", hint=_in_directory(path))
     if not model.endswith(_SUFFIXES):
         hint = "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, or example:NAME"

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from paramctl.errors import ParamctlError, Position, Problem, failure
+from paramctl.errors import ParamctlError, Position, Problem, failure, located
 from paramctl.references import Reference, parse_reference
 from paramctl.rules import InitRule, bind_options, unknown_scheme
 from paramctl.schemes import SCHEMES, Scheme
 from paramctl.spec import scalars
 
+_TORCHS_OWN = ("torch.nn.init.", "nn.init.", "init.")
 _OPTIONS = re.compile(r"(?P<scheme>.*?):(?P<options>[^:=]*=.*)", re.DOTALL)
 
 
@@ -32,13 +33,12 @@ def parse_scheme(text: str, directory: Path, where: Position | str) -> tuple[Sch
     """
     found = _OPTIONS.fullmatch(text)
     name, listed = (found["scheme"], found["options"]) if found else (text, "")
-    scheme = SCHEMES.get(name) or parse_reference(name, directory)
+    known, colon, rest = name.partition(":")
+    if colon and known in SCHEMES:
+        raise failure(f"{rest!r} is no option: write {known}:key=value", where=where)
+    scheme = SCHEMES.get(name) or (None if name.startswith(_TORCHS_OWN) else parse_reference(name, directory))
     if scheme is None:
-        known, colon, rest = name.partition(":")
-        if colon and known in SCHEMES:
-            raise failure(f"{rest!r} is no option: write {known}:key=value", where=where)
-        problem = unknown_scheme(name)
-        raise ParamctlError(Problem(message=problem.message, where=where, hint=problem.hint))
+        raise located(ParamctlError(unknown_scheme(name)), where)
     options: dict[str, Any] = {}
     for item in filter(None, listed.split(",")):
         key, equals, value = item.partition("=")

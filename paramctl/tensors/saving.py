@@ -72,7 +72,9 @@ def _save_pickle(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping
     state: dict[str, torch.Tensor] = {}
     for key, every in names.items():
         state |= dict.fromkeys(every, tensors[key].detach())
-    torch.save(state, path)
+    # Given a path, torch would write its name into the file, and this is a temporary one.
+    with path.open("wb") as file:
+        torch.save(state, file)
 
 
 _WRITERS: Mapping[str, Callable[..., Any]] = {

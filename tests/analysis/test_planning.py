@@ -93,7 +93,10 @@ class TestWhatIsLeftToDo:
         assert steps_of(*rules) == ["uniform", "mul"]
 
     def test_everything_where_no_rule_overwrites(self):
-        assert steps_of(*[parse_rule(f"*={scheme}", HERE) for scheme in ("add:value=1", "mul:value=2")]) == ["add", "mul"]
+        assert steps_of(*[parse_rule(f"*={scheme}", HERE) for scheme in ("add:value=1", "mul:value=2")]) == [
+            "add",
+            "mul",
+        ]
 
     def test_a_function_acts_on_what_was_left(self):
         rules = [parse_rule("*=normal", HERE), parse_rule("*=my.py:f", HERE)]

@@ -27,7 +27,9 @@ def test_a_module_used_twice_whose_parameter_another_module_has_too_is_no_longer
     linear, other = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
     other.weight = linear.weight
     groups, _ = groups_of(nn.Sequential(linear, linear, other))
-    assert [(group.relation, group.names) for group in groups] == [("same-parameter", ("0.weight", "1.weight", "2.weight"))]
+    assert [(group.relation, group.names) for group in groups] == [
+        ("same-parameter", ("0.weight", "1.weight", "2.weight"))
+    ]
 
 
 def test_one_parameter_under_two_attributes_of_one_module_is_one_parameter():

@@ -34,7 +34,13 @@ def test_the_text_is_the_same_with_and_without_styles():
 
 
 def test_repetition_is_dimmed():
-    assert repeated(["Linear", "Linear", "ReLU", "", ""], styled=True) == ["Linear", (("Linear", "dim"),), "ReLU", "", ""]
+    assert repeated(["Linear", "Linear", "ReLU", "", ""], styled=True) == [
+        "Linear",
+        (("Linear", "dim"),),
+        "ReLU",
+        "",
+        "",
+    ]
     assert repeated(["Linear", "Linear"], styled=False) == ["Linear", "Linear"]
 
 

@@ -113,7 +113,14 @@ class TestJson:
         report = parsed(shared())
         assert list(report) == ["schema_version", "command", "model", "groups", "totals"]
         assert report["groups"] == [
-            {"relation": "same-module", "names": ["a.w", "b.w"], "shape": [2], "numel": 2, "nbytes": 8, "saved_nbytes": 8}
+            {
+                "relation": "same-module",
+                "names": ["a.w", "b.w"],
+                "shape": [2],
+                "numel": 2,
+                "nbytes": 8,
+                "saved_nbytes": 8,
+            }
         ]
         assert report["totals"] == {"groups": 1, "named_numel": 4, "numel": 2, "saved_nbytes": 8}
 
@@ -137,7 +144,9 @@ class TestJson:
         assert sum(line.startswith('    {"name":') for line in lines) == 2
 
     def test_a_report_without_rows_is_json_too(self):
-        empty = SharedReport(model="m", groups=[], totals=SharedTotals(groups=0, named_numel=0, numel=0, saved_nbytes=0))
+        empty = SharedReport(
+            model="m", groups=[], totals=SharedTotals(groups=0, named_numel=0, numel=0, saved_nbytes=0)
+        )
         assert parsed(empty)["groups"] == []
 
     @pytest.mark.parametrize("make", [listing, init, shared, grad])
@@ -186,7 +195,9 @@ class TestCsvAndMarkdown:
         assert '["b\\|c.weight"]' in row
 
     def test_a_report_without_rows_has_its_header(self):
-        empty = SharedReport(model="m", groups=[], totals=SharedTotals(groups=0, named_numel=0, numel=0, saved_nbytes=0))
+        empty = SharedReport(
+            model="m", groups=[], totals=SharedTotals(groups=0, named_numel=0, numel=0, saved_nbytes=0)
+        )
         assert text(empty, OutputFormat.CSV) == "names,relation,shape,numel,nbytes,saved_nbytes\n"
         assert len(text(empty, OutputFormat.MARKDOWN).splitlines()) == 2
 
@@ -218,7 +229,9 @@ class TestTable:
         assert page.splitlines()[0] == "output [2, 1]   loss inf (the sum)   2 passes"
 
     def test_no_sharing_is_said_plainly(self):
-        empty = SharedReport(model="m", groups=[], totals=SharedTotals(groups=0, named_numel=7, numel=7, saved_nbytes=0))
+        empty = SharedReport(
+            model="m", groups=[], totals=SharedTotals(groups=0, named_numel=7, numel=7, saved_nbytes=0)
+        )
         assert text(empty, OutputFormat.TABLE).startswith("No parameter is shared: 7 elements")
 
     @pytest.mark.parametrize("make", [listing, init, shared, grad])

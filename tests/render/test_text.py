@@ -18,7 +18,15 @@ def test_sizes_have_the_largest_unit_that_leaves_one_or_more(nbytes, shown):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "–"), (0.0, "0"), (-0.0, "0"), (1.0, "1"), (0.0123456, "0.0123"), (-1.5e-7, "-1.5e-07"), (123456.0, "1.23e+05")],
+    [
+        (None, "–"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (1.0, "1"),
+        (0.0123456, "0.0123"),
+        (-1.5e-7, "-1.5e-07"),
+        (123456.0, "1.23e+05"),
+    ],
 )
 def test_numbers_have_three_digits(value, shown):
     assert text.number(value) == shown

@@ -52,7 +52,12 @@ CASES = {
     ),
     "own tag": ("layers: [!mine ReLU]\n", "spec.yaml:1:10", "the tag !mine is not allowed", "plain data"),
     "tag that does not fit": ("layers: !!map [ReLU]\n", "spec.yaml:1:9", "the tag !!map", None),
-    "alias without an anchor": ("layers: [&fc ReLU, *fx]\n", "spec.yaml:1:20", "no anchor &fx", "stands before its aliases"),
+    "alias without an anchor": (
+        "layers: [&fc ReLU, *fx]\n",
+        "spec.yaml:1:20",
+        "no anchor &fx",
+        "stands before its aliases",
+    ),
     "cycle": ("layers: &a [ReLU, *a]\n", "spec.yaml:1:19", "inside its own anchor: a cycle", None),
     "merge key of a list": (
         "layers:\n  - Linear:\n      <<: 3\n      in_features: 4\n      out_features: 3\n",
@@ -66,7 +71,12 @@ CASES = {
     "list at the top": ("- ReLU\n", "spec.yaml:1:1", "a spec is a mapping, not a list", "layers:"),
     "string at the top": ("ReLU\n", "spec.yaml:1:1", "a spec is a mapping, not the string 'ReLU'", "layers:"),
     "no layers": ("name: x\n", "spec.yaml:1:1", "a spec needs layers", "layers:"),
-    "misspelt key": ("layers: [ReLU]\nsed: 1\n", "spec.yaml:2:1", "sed: a spec has no key 'sed'", "did you mean 'seed'?"),
+    "misspelt key": (
+        "layers: [ReLU]\nsed: 1\n",
+        "spec.yaml:2:1",
+        "sed: a spec has no key 'sed'",
+        "did you mean 'seed'?",
+    ),
     "empty layers": ("layers: []\n", "spec.yaml:1:9", "layers: there are no layers here", "Identity"),
     "empty mapping of layers": ("layers: {}\n", "spec.yaml:1:9", "layers: there are no layers here", "Identity"),
     "layers that are a number": ("layers: 3\n", "spec.yaml:1:9", "expected layers, not 3", "a list of layers"),
@@ -132,8 +142,18 @@ CASES = {
         "inplace must be true or false, not the string 'yes'",
         "only true and false, unquoted",
     ),
-    "float for an integer": ("layers: [{Linear: [4.5, 3]}]\n", "spec.yaml:1:20", "in_features must be an integer, not 4.5", None),
-    "boolean for an integer": ("layers: [{Linear: [true, 3]}]\n", "spec.yaml:1:20", "must be an integer, not true", None),
+    "float for an integer": (
+        "layers: [{Linear: [4.5, 3]}]\n",
+        "spec.yaml:1:20",
+        "in_features must be an integer, not 4.5",
+        None,
+    ),
+    "boolean for an integer": (
+        "layers: [{Linear: [true, 3]}]\n",
+        "spec.yaml:1:20",
+        "must be an integer, not true",
+        None,
+    ),
     "quoted number": (
         "layers: [{Dropout: {p: '0.5'}}]\n",
         "spec.yaml:1:24",
@@ -183,7 +203,12 @@ CASES = {
         "importing it was not allowed",
         "--allow mine",
     ),
-    "module of torch outside torch.nn": ("layers: [torch.nn.utils.Foo]\n", "spec.yaml:1:10", "torch.nn has no layer", None),
+    "module of torch outside torch.nn": (
+        "layers: [torch.nn.utils.Foo]\n",
+        "spec.yaml:1:10",
+        "torch.nn has no layer",
+        None,
+    ),
     "misspelt layer in an argument": (
         "layers: [{TransformerEncoder: {encoder_layer: {TransformerEncodrLayer: [8, 2]}, num_layers: 2}}]\n",
         "spec.yaml:1:48",
@@ -196,7 +221,12 @@ CASES = {
         "the anchor &fc stands on the name 'Linear' alone",
         "&fc {Linear: …}",
     ),
-    "Hydra's target that is a number": ("layers: [{_target_: 3}]\n", "spec.yaml:1:21", "_target_ is the import path", None),
+    "Hydra's target that is a number": (
+        "layers: [{_target_: 3}]\n",
+        "spec.yaml:1:21",
+        "_target_ is the import path",
+        None,
+    ),
     "Hydra's arguments that are no list": (
         "layers: [{_target_: torch.nn.Linear, _args_: 3}]\n",
         "spec.yaml:1:46",
@@ -216,7 +246,12 @@ CASES = {
         "init_args",
     ),
     # Blocks.
-    "Repeat without times": ("layers: [{Repeat: {layers: [ReLU]}}]\n", "spec.yaml:1:11", "Repeat needs times", "times: 12"),
+    "Repeat without times": (
+        "layers: [{Repeat: {layers: [ReLU]}}]\n",
+        "spec.yaml:1:11",
+        "Repeat needs times",
+        "times: 12",
+    ),
     "Repeat of nothing": ("layers: [{Repeat: {times: 0, layer: ReLU}}]\n", "spec.yaml:1:27", "1 or more, not 0", None),
     "Repeat of a billion": (
         "layers: [{Repeat: {times: 1000000000, layer: ReLU}}]\n",
@@ -243,7 +278,12 @@ CASES = {
         "outside the Repeat",
     ),
     "Residual of nothing": ("layers: [Residual]\n", "spec.yaml:1:10", "Residual needs layers", "shortcut"),
-    "ModuleDict of a list": ("layers: [{ModuleDict: [ReLU]}]\n", "spec.yaml:1:23", "a ModuleDict names its children", None),
+    "ModuleDict of a list": (
+        "layers: [{ModuleDict: [ReLU]}]\n",
+        "spec.yaml:1:23",
+        "a ModuleDict names its children",
+        None,
+    ),
     # Limits that count what is expanded.
     "alias bomb": (bomb(11), "spec.yaml", "111,111,111,111 parameter names, more than the limit", "every alias"),
     "bomb of values": (value_bomb(8), "spec.yaml:1", "more than 5,000,000 nodes", None),
@@ -254,10 +294,25 @@ CASES = {
         None,
     ),
     # Settings.
-    "input that is a list": (f"layers: [{LINEAR}]\ninput: [2, 4]\n", "spec.yaml:2:8", "the input is a mapping", "shape"),
-    "input without a shape": (f"layers: [{LINEAR}]\ninput: {{fill: ones}}\n", "spec.yaml:2:8", "needs a shape", "[2, 4]"),
+    "input that is a list": (
+        f"layers: [{LINEAR}]\ninput: [2, 4]\n",
+        "spec.yaml:2:8",
+        "the input is a mapping",
+        "shape",
+    ),
+    "input without a shape": (
+        f"layers: [{LINEAR}]\ninput: {{fill: ones}}\n",
+        "spec.yaml:2:8",
+        "needs a shape",
+        "[2, 4]",
+    ),
     "negative size": (f"layers: [{LINEAR}]\ninput: {{shape: [2, -4]}}\n", "spec.yaml:2:20", "0 or more", None),
-    "unknown fill": (f"layers: [{LINEAR}]\ninput: {{shape: [2, 4], fill: random}}\n", "spec.yaml:2:30", "the fill cannot be", "rand"),
+    "unknown fill": (
+        f"layers: [{LINEAR}]\ninput: {{shape: [2, 4], fill: random}}\n",
+        "spec.yaml:2:30",
+        "the fill cannot be",
+        "rand",
+    ),
     "randint without bounds": (
         f"layers: [{LINEAR}]\ninput: {{shape: [2, 4], fill: randint}}\n",
         "spec.yaml:2:30",
@@ -270,10 +325,30 @@ CASES = {
         "low < high, not 5 and 2",
         None,
     ),
-    "unknown loss": (f"layers: [{LINEAR}]\nloss: crossentropy\n", "spec.yaml:2:7", "the loss cannot be", "'cross_entropy'"),
-    "unknown dtype": (f"layers: [{LINEAR}]\ndtype: int8\n", "spec.yaml:2:8", "floating parameters cannot be", "float32"),
-    "seed that is a fraction": (f"layers: [{LINEAR}]\nseed: 1.5\n", "spec.yaml:2:7", "an integer of 64 bits, not 1.5", None),
-    "rule without a scheme": (f"layers: [{LINEAR}]\ninit: [{{match: '*'}}]\n", "spec.yaml:2:8", "needs scheme", "match"),
+    "unknown loss": (
+        f"layers: [{LINEAR}]\nloss: crossentropy\n",
+        "spec.yaml:2:7",
+        "the loss cannot be",
+        "'cross_entropy'",
+    ),
+    "unknown dtype": (
+        f"layers: [{LINEAR}]\ndtype: int8\n",
+        "spec.yaml:2:8",
+        "floating parameters cannot be",
+        "float32",
+    ),
+    "seed that is a fraction": (
+        f"layers: [{LINEAR}]\nseed: 1.5\n",
+        "spec.yaml:2:7",
+        "an integer of 64 bits, not 1.5",
+        None,
+    ),
+    "rule without a scheme": (
+        f"layers: [{LINEAR}]\ninit: [{{match: '*'}}]\n",
+        "spec.yaml:2:8",
+        "needs scheme",
+        "match",
+    ),
     "unknown scheme": (
         f"layers: [{LINEAR}]\ninit: [{{match: '*', scheme: kaiming}}]\n",
         "spec.yaml:2:29",
@@ -364,7 +439,9 @@ def test_a_misfit_in_forward_names_the_layer_its_arguments_and_the_shape_that_re
     spec = write("layers:\n  - Linear: [4, 3]\n  - Linear: {in_features: 5, out_features: 2}\ninput: {shape: [2, 4]}\n")
     result = paramctl("grad", spec)
     assert result.code == 2
-    assert result.err.startswith("error: spec.yaml:3:5: layer 1, Linear(in_features=5, out_features=2) failed in forward")
+    assert result.err.startswith(
+        "error: spec.yaml:3:5: layer 1, Linear(in_features=5, out_features=2) failed in forward"
+    )
     assert "on an input of [2, 3]" in result.err
     assert "hint: it takes [N, 5]" in result.err
     assert result.err.count("error:") == 1

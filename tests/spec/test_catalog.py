@@ -12,9 +12,7 @@ from paramctl.tensors.build import build
 from paramctl.tensors.signatures import live_catalog
 
 CATALOG = load_catalog()
-CLASSES = sorted(
-    name for name, value in vars(nn).items() if isinstance(value, type) and issubclass(value, nn.Module)
-)
+CLASSES = sorted(name for name, value in vars(nn).items() if isinstance(value, type) and issubclass(value, nn.Module))
 
 
 def test_the_shipped_file_is_what_the_installed_torch_says():

@@ -21,7 +21,11 @@ def plain(node: Node) -> Any:
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(categories=["L", "N", "P"])),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(categories=["L", "N", "P"])),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcdef_", min_size=1), inner, max_size=4),
     max_leaves=20,
 )
@@ -106,5 +110,3 @@ def test_the_limit_of_nodes_is_named(monkeypatch):
 
 def test_depth_up_to_the_limit_is_read():
     assert compose("[" * 200 + "]" * 200, "x").root.size == 200
-
-

@@ -27,7 +27,9 @@ def test_a_fill_that_is_none(text):
         parse_fill(text, "--fill")
 
 
-@pytest.mark.parametrize(("text", "shape"), [("2,4", (2, 4)), ("7", (7,)), (" 1, 3 ,224", (1, 3, 224)), ("", ()), ("0,4", (0, 4))])
+@pytest.mark.parametrize(
+    ("text", "shape"), [("2,4", (2, 4)), ("7", (7,)), (" 1, 3 ,224", (1, 3, 224)), ("", ()), ("0,4", (0, 4))]
+)
 def test_a_shape_on_the_command_line(text, shape):
     assert parse_shape(text, "--input-shape") == shape
 

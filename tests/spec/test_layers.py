@@ -42,7 +42,9 @@ def test_one_argument_needs_no_brackets(layer, net):
     assert net(f"layers: [{{{layer}}}]")[0].p == 0.25
 
 
-@pytest.mark.parametrize("layer", ["ReLU", "{ReLU: }", "{ReLU: null}", "{ReLU: []}", "{ReLU: {}}", "{class_path: torch.nn.ReLU}"])
+@pytest.mark.parametrize(
+    "layer", ["ReLU", "{ReLU: }", "{ReLU: null}", "{ReLU: []}", "{ReLU: {}}", "{class_path: torch.nn.ReLU}"]
+)
 def test_a_layer_without_arguments_is_its_name(layer, net):
     assert isinstance(net(f"layers: [{layer}]")[0], nn.ReLU)
 
@@ -62,7 +64,13 @@ def test_containers_nest(net):
         "  - {class_path: torch.nn.ModuleList, init_args: {modules: [{Linear: [1, 1, false]}]}}\n"
     )
     assert list(shapes(built)) == ["0.0.weight", "1.a.weight", "1.b.0.weight", "3.0.weight", "4.0.weight"]
-    assert [type(each).__name__ for each in built] == ["ModuleList", "ModuleDict", "Sequential", "Sequential", "ModuleList"]
+    assert [type(each).__name__ for each in built] == [
+        "ModuleList",
+        "ModuleDict",
+        "Sequential",
+        "Sequential",
+        "ModuleList",
+    ]
 
 
 def test_an_alias_is_the_same_module(net):

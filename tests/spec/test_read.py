@@ -92,7 +92,9 @@ def test_flags_say_what_a_spec_needs(spec, write):
 
 
 def test_layers_that_are_written_alike_share_their_call(spec):
-    first, second, other = spec("layers: [{Linear: [4, 4]}, {Linear: [4, 4]}, {Linear: ['4', 4]}]".replace("'4'", "5")).root.children
+    first, second, other = spec(
+        "layers: [{Linear: [4, 4]}, {Linear: [4, 4]}, {Linear: ['4', 4]}]".replace("'4'", "5")
+    ).root.children
     assert first.call is second.call
     assert first.call is not other.call
     assert first is not second

@@ -17,7 +17,9 @@ def test_the_model_is_on_meta_and_its_layers_did_not_initialise(spec):
 
 
 def test_a_tie_makes_every_name_the_parameter_of_the_first(spec):
-    text = "layers: {a: {Linear: [2, 2]}, b: {Linear: [2, 2]}, c: {Linear: [2, 2]}}\ntie: [[b.weight, a.weight, c.weight]]"
+    text = (
+        "layers: {a: {Linear: [2, 2]}, b: {Linear: [2, 2]}, c: {Linear: [2, 2]}}\ntie: [[b.weight, a.weight, c.weight]]"
+    )
     net = build(spec(text)).net
     assert net.a.weight is net.b.weight is net.c.weight
     assert net.a.bias is not net.b.bias
@@ -47,7 +49,9 @@ def test_a_dtype_is_that_of_floating_tensors_except_where_a_layer_names_its_own(
 
 
 def test_the_command_lines_dtype_wins_over_the_specs(spec):
-    assert build(spec("layers: [{Linear: [2, 2]}]\ndtype: float64"), dtype="float16").net[0].weight.dtype == torch.float16
+    assert (
+        build(spec("layers: [{Linear: [2, 2]}]\ndtype: float64"), dtype="float16").net[0].weight.dtype == torch.float16
+    )
 
 
 def test_layers_of_ones_own_are_cast_too(spec, write):

@@ -64,7 +64,11 @@ def drawn(read, seed):
 def test_every_class_of_torch_nn_that_has_parameters_is_covered():
     with_parameters = set()
     for name, value in vars(nn).items():
-        if isinstance(value, type) and issubclass(value, nn.Module) and "device" in getattr(value.__init__, "__annotations__", {}):
+        if (
+            isinstance(value, type)
+            and issubclass(value, nn.Module)
+            and "device" in getattr(value.__init__, "__annotations__", {})
+        ):
             with_parameters.add(name)
     assert not {name for name in with_parameters if not name.startswith("Lazy")} - LAYERS.keys()
 

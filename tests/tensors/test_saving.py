@@ -39,7 +39,10 @@ def test_safetensors_loads_into_the_model_by_load_model(net, spec, tmp_path):
     materialize(other.net, drawings, other.programs, 1)
     missing, unexpected = safetensors.torch.load_model(other.net, tmp_path / "x.safetensors")
     assert (list(missing), list(unexpected)) == ([], [])
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(net.state_dict().values(), other.net.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(ours, theirs)
+        for ours, theirs in zip(net.state_dict().values(), other.net.state_dict().values(), strict=True)
+    )
 
 
 def test_a_tie_is_stored_once_under_its_first_name(net, tmp_path):
@@ -86,7 +89,9 @@ def test_buffers_that_are_not_persistent_are_left_out(tmp_path):
 def test_every_dtype_of_the_format_comes_back(dtype, tmp_path):
     tensor = torch.arange(5).to(getattr(torch, dtype))
     path = tmp_path / "x.safetensors"
-    safetensors_file.write(path, {"a": tensor, "scalar": torch.tensor(1.5), "empty": torch.empty(0, 3)}, {"format": "pt"})
+    safetensors_file.write(
+        path, {"a": tensor, "scalar": torch.tensor(1.5), "empty": torch.empty(0, 3)}, {"format": "pt"}
+    )
     loaded = safetensors.torch.load_file(path)
     assert loaded["a"].dtype == tensor.dtype
     assert torch.equal(loaded["a"].to(torch.complex128), tensor.to(torch.complex128))
@@ -101,7 +106,11 @@ def test_what_is_not_contiguous_is_stored_as_it_is_seen(tmp_path):
 
 
 def test_all_tensors_are_aligned_to_their_elements(tmp_path):
-    tensors = {"a": torch.ones(3, dtype=torch.int8), "b": torch.ones(3, dtype=torch.float64), "c": torch.ones(5, dtype=torch.float16)}
+    tensors = {
+        "a": torch.ones(3, dtype=torch.int8),
+        "b": torch.ones(3, dtype=torch.float64),
+        "c": torch.ones(5, dtype=torch.float16),
+    }
     path = tmp_path / "x.safetensors"
     safetensors_file.write(path, tensors, {})
     import json

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from paramctl.tensors.statistics import measure
 
-FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-1e10, max_value=1e10), min_size=1)
+FLOATS = st.lists(
+    st.floats(width=32, allow_nan=False, allow_infinity=False, min_value=-1e10, max_value=1e10), min_size=1
+)
 
 
 @given(FLOATS)

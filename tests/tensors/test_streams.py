@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 import torch
 
 from paramctl.tensors.streams import generator, global_stream
@@ -61,10 +62,7 @@ def test_the_global_generators_are_set_for_a_while_and_restored():
 
 def test_the_global_generators_are_restored_after_a_failure():
     before = torch.get_rng_state()
-    try:
-        with global_stream(0, "x"):
-            torch.rand(5)
-            raise RuntimeError
-    except RuntimeError:
-        pass
+    with pytest.raises(KeyError), global_stream(0, "x"):
+        torch.rand(5)
+        raise KeyError
     assert torch.equal(torch.get_rng_state(), before)

@@ -17,7 +17,10 @@ def reference(text, tmp_path):
 
 def test_a_file_is_imported_once_with_its_own_directory_first_on_the_path(write, tmp_path):
     write("VALUE = 41\n", "uc_helper.py")
-    write("import uc_helper\nloads = []\nloads.append(1)\ndef answer():\n    return uc_helper.VALUE + len(loads)\n", "uc_main.py")
+    write(
+        "import uc_helper\nloads = []\nloads.append(1)\ndef answer():\n    return uc_helper.VALUE + len(loads)\n",
+        "uc_main.py",
+    )
     before = list(sys.path)
     assert load(reference("uc_main.py:answer", tmp_path))() == 42
     assert load(reference("uc_main.py:loads", tmp_path)) == [1]

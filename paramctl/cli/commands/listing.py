@@ -9,6 +9,7 @@ import typer
 
 from paramctl.cli import options
 from paramctl.cli.output import emit
+from paramctl.errors import failure
 from paramctl.render.formats import OutputFormat
 
 
@@ -42,6 +43,8 @@ def list_parameters(
     output: options.File = None,
 ) -> None:
     """List the parameters: name, module, shape, dtype, size. Nothing is allocated for it."""
+    if tree and output_format in {OutputFormat.CSV, OutputFormat.MARKDOWN}:
+        raise failure("a tree has no rows", where="--tree", hint="write it with --format table or json")
     from paramctl.analysis.listing import ListOptions
     from paramctl.cli.session import open_spec
 

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from paramctl.tensors import memory
+
+MLP = "example:mlp"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mlp", "shared", "lenet5", "alexnet", "resnet18", pytest.param("vgg16", marks=pytest.mark.slow)],
+)
+def test_every_shipped_spec_with_an_input_runs(name, report):
+    answer = report("grad", f"example:{name}")
+    assert all(row["grad"] is not None and row["grad"]["nan"] == 0 for row in answer["parameters"])
+    assert all(row["before"] is None for row in answer["parameters"])
+
+
+def test_the_gradients_are_those_of_torch(report):
+    rows = report("list", MLP, "--values")["parameters"]
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    net.load_state_dict({row["name"]: torch.tensor(row["values"]) for row in rows})
+    answer = report("grad", MLP, "--fill", "arange", "--loss", "mean", "--values")
+    loss = net(torch.arange(8.0).reshape(2, 4)).mean()
+    loss.backward()
+    assert answer["loss"] == pytest.approx(loss.item())
+    for row, parameter in zip(answer["parameters"], net.parameters(), strict=True):
+        assert torch.allclose(torch.tensor(row["values"]), parameter.grad)
+        assert row["grad"]["norm"] == pytest.approx(parameter.grad.norm().item(), abs=1e-7)
+
+
+def test_gradients_add_up_over_passes(report):
+    once, thrice = (report("grad", "example:shared", "--passes", n, "--values") for n in (1, 3))
+    assert (once["passes"], thrice["passes"]) == (1, 3)
+    assert once["parameters"][0]["values"] == [[6.0]]
+    assert thrice["parameters"][0]["values"] == [[18.0]]
+    assert thrice["loss"] == 9.0
+
+
+def test_the_input_and_the_passes_follow_the_seed(report, write):
+    spec = write("layers: [{Linear: [4, 4]}, {Dropout: 0.5}, {Linear: [4, 1]}]\ninput: {shape: [3, 4]}")
+    assert report("grad", spec) == report("grad", spec)
+    assert report("grad", spec)["loss"] != report("grad", spec, "--seed", "1")["loss"]
+
+
+def test_train_mode_drops_and_eval_mode_does_not(report, write):
+    spec = write("layers: [{Dropout: 0.5}]\ninput: {shape: [100], fill: ones}")
+    assert report("grad", spec, "--mode", "eval")["loss"] == 100
+    assert report("grad", spec)["loss"] != 100
+    assert report("grad", spec)["loss"] == report("grad", spec, "--mode", "train")["loss"]
+
+
+def test_the_command_line_replaces_shape_fill_and_loss_of_the_spec(report, write):
+    spec = write("layers: [{Linear: [3, 2]}]\ninput: {shape: [5, 3], fill: ones}\nloss: mean")
+    answer = report("grad", spec, "--input-shape", "2,7,3", "--fill", "zeros", "--loss", "cross_entropy")
+    assert answer["output_shape"] == [2, 7, 2]
+    assert answer["objective"] == "cross entropy against random classes, 2 in dimension 2"
+    assert all(
+        value == 0
+        for row in report("grad", spec, "--fill", "zeros", "--values")["parameters"][:1]
+        for each in row["values"]
+        for value in each
+    )
+
+
+def test_indexes_reach_an_embedding(report, write):
+    spec = write(
+        "layers: [{Embedding: [10, 4]}, {Linear: [4, 2]}]\ninput: {shape: [2, 5], fill: {randint: {low: 0, high: 10}}}"
+    )
+    assert report("grad", spec)["output_shape"] == [2, 5, 2]
+    assert report("grad", spec, "--fill", "randint(3,4)", "--values")["parameters"][0]["values"][0] == [0.0] * 4
+
+
+def test_what_got_no_gradient_and_why_is_said(paramctl, report, write):
+    write(
+        "from torch import nn\n"
+        "class Half(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.used, self.unused = nn.Linear(2, 2), nn.Linear(2, 2)\n"
+        "    def forward(self, x):\n"
+        "        return self.used(x)\n",
+        "grad_half.py",
+    )
+    spec = write("layers: [grad_half.py:Half]\ninput: {shape: [1, 2]}\nfreeze: ['*.used.bias']")
+    rows = report("grad", spec, "--allow", "grad_half.py")["parameters"]
+    assert [(row["name"], row["reason"]) for row in rows] == [
+        ("0.used.weight", None),
+        ("0.used.bias", "frozen"),
+        ("0.unused.weight", "unused"),
+        ("0.unused.bias", "unused"),
+    ]
+    page = paramctl("grad", spec, "--allow", "grad_half.py").out
+    assert "3 parameters without a gradient: 1 frozen, 2 unused: no path leads from the loss to them" in page
+
+
+def test_a_wholly_frozen_model_runs(report, write):
+    spec = write("layers: [{Linear: [2, 1]}]\ninput: {shape: [1, 2]}\nfreeze: ['*']")
+    assert [row["reason"] for row in report("grad", spec)["parameters"]] == ["frozen", "frozen"]
+
+
+def test_the_output_of_a_recurrent_layer_is_the_first_floating_tensor_of_it(report, write):
+    answer = report("grad", write("layers: [{LSTM: [3, 4]}]\ninput: {shape: [5, 2, 3]}"))
+    assert (answer["output"], answer["output_shape"]) == ("output[0]", [5, 2, 4])
+
+
+def test_without_an_input_the_error_says_which_one_the_first_layer_takes(paramctl, write):
+    result = paramctl("grad", write("layers: [ReLU, {Conv2d: [3, 8, 5]}]"))
+    assert result.code == 2
+    assert result.err.splitlines() == [
+        "error: spec.yaml: the spec gives no input for a forward pass",
+        "  hint: its first layer, Conv2d(3, 8, 5), takes [N, 3, H, W]: try --input-shape 2,3,32,32",
+    ]
+    result = paramctl("grad", "example:gpt2")
+    assert (
+        "hint: its first layer, Embedding(num_embeddings=50257, embedding_dim=768), takes [N, T] of indexes below 50257"
+        in result.err
+    )
+
+
+def test_a_model_too_large_is_refused_before_it_is_allocated(paramctl, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2**31)
+    result = paramctl("grad", "example:llama2_70b", "--input-shape", "1,8", "--fill", "randint(0,9)")
+    assert result.code == 2
+    assert result.err == (
+        "error: parameters, gradients and the input would take 275,906,592,800 bytes of memory; "
+        "2,147,483,648 are available\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "message"),
+    [
+        ("[{Conv2d: [3, 8, 3]}]", "1,4,9,9", "layer 0, Conv2d(3, 8, 3) failed in forward on an input of [1, 4, 9, 9]"),
+        (
+            "[{ModuleList: [ReLU]}]",
+            "1",
+            "layer 0, ModuleList failed in forward on an input of [1]: NotImplementedError",
+        ),
+        ("[{Residual: [{Linear: [2, 3]}]}]", "1,2", "layer 0, Residual failed in forward on an input of [1, 2]"),
+        (
+            "[{TransformerEncoderLayer: [8, 2]}]",
+            "3,2,7",
+            "layer 0, TransformerEncoderLayer(8, 2), in its MultiheadAttention,",
+        ),
+        (
+            "{a: {Sequential: {b: {Linear: [2, 2]}}}}",
+            "1,3",
+            "layer a.b, Linear(2, 2) failed in forward on an input of [1, 3]",
+        ),
+        (
+            "[{Repeat: {times: 2, layer: {Linear: [2, 3]}}}]",
+            "1,2",
+            "layer 0.1, Linear(2, 3) failed in forward on an input of [1, 3]",
+        ),
+        ("[{Embedding: [5, 2]}]", "1,3", "layer 0, Embedding(5, 2) failed in forward on an input of [1, 3]"),
+    ],
+)
+def test_a_failure_in_forward_names_layer_arguments_and_shape_once(layers, shape, message, paramctl, write):
+    result = paramctl("grad", write(f"layers: {layers}"), "--input-shape", shape)
+    assert result.code == 2
+    assert message in result.err
+    assert result.err.startswith("error: spec.yaml:1:")
+    assert result.err.count("error:") == 1
+
+
+def test_a_device_that_is_not_there_is_refused(paramctl):
+    result = paramctl("grad", MLP, "--device", "cuda:77")
+    assert result.code == 2
+    assert "cannot use the device 'cuda:77'" in result.err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_a_cuda_device_gives_the_same_gradients(report):
+    here, there = report("grad", "example:lenet5"), report("grad", "example:lenet5", "--device", "cuda")
+    for one, two in zip(here["parameters"], there["parameters"], strict=True):
+        assert one["grad"]["norm"] == pytest.approx(two["grad"]["norm"], rel=1e-3)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import pytest
+import safetensors.torch
+import torch
+
+MLP = "example:mlp"
+LARGE = "layers: [{Linear: [300, 200]}, {LayerNorm: 200}, {Linear: [200, 10]}]\n"
+
+
+def test_without_rules_every_layer_keeps_its_own_values(report):
+    rows = report("init", MLP)["parameters"]
+    assert all(row["rules"] == [] for row in rows)
+    assert all(abs(row["stats"]["max"]) <= 3**-0.5 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["uniform", "normal", "trunc_normal", "constant:val=2", "ones", "zeros", "eye", "xavier_uniform", "xavier_normal",
+     "kaiming_uniform", "kaiming_normal", "orthogonal", "sparse:sparsity=0.5", "default", "add:value=1", "mul:value=2"],
+)  # fmt: skip
+def test_every_scheme_gives_what_its_formula_promises(scheme, report, write):
+    rows = report("init", write(LARGE), "--scheme", scheme)["parameters"]
+    name = scheme.partition(":")[0]
+    assert [[rule["scheme"] for rule in row["rules"]] for row in rows] == [[name], ["zeros"], [], [], [name], ["zeros"]]
+    assert not any(row["deviates"] for row in rows)
+    assert all(row["expected"] is not None for row in rows)
+
+
+def test_normalisation_layers_keep_their_own_values_under_a_scheme(report, write):
+    rows = {row["name"]: row for row in report("init", write(LARGE), "--scheme", "normal")["parameters"]}
+    assert (rows["1.weight"]["stats"]["min"], rows["1.weight"]["stats"]["max"]) == (1.0, 1.0)
+
+
+def test_dirac_is_for_convolutions_and_linear_layers_keep_their_own(report, paramctl, write):
+    spec = write("layers: [{Conv2d: [4, 4, 3]}, Flatten, {Linear: [4, 4]}]")
+    rows = report("init", spec, "--scheme", "dirac")["parameters"]
+    assert [rule["scheme"] for rule in rows[0]["rules"]] == ["dirac"]
+    assert rows[2]["rules"] == []
+    assert rows[2]["note"] == "dirac is not defined here: it needs 3 to 5 dimensions, and the shape is [4, 4]"
+    assert (
+        "1 parameter kept the layer's own values: dirac is not defined here"
+        in paramctl("init", spec, "--scheme", "dirac").out
+    )
+
+
+def test_order_is_spec_then_scheme_then_rules(report, write):
+    spec = write("layers: [{Linear: [2, 2]}]\ninit: [{match: '*', scheme: ones}]")
+    words = ("--rule", "*.weight=add:value=1", "--scheme", "constant:val=5", "--rule", "*.weight=mul:value=2")
+    rows = report("init", spec, *words, "--values")["parameters"]
+    assert [rule["scheme"] for rule in rows[0]["rules"]] == ["ones", "constant", "add", "mul"]
+    assert rows[0]["values"] == [[12.0, 12.0]] * 2
+    assert rows[1]["values"] == [0.0, 0.0]
+
+
+def test_the_seed_is_the_command_lines_else_the_specs_else_zero(report, write):
+    spec = write("layers: [{Linear: [2, 2]}]\nseed: 7")
+    assert report("init", spec)["seed"] == 7
+    assert report("init", spec, "--seed", "9")["seed"] == 9
+    assert report("init", MLP)["seed"] == 0
+    seven, again = report("init", spec, "--values"), report("init", spec, "--values", "--seed", "7")
+    assert seven == again
+
+
+def test_a_rule_that_matches_nothing_is_noted_and_done(paramctl):
+    result = paramctl("init", MLP, "--rule", "3.*=ones")
+    assert (result.code, result.err) == (0, "note: --rule: '3.*' matches no parameter\n")
+
+
+def test_a_rule_that_does_not_fit_names_the_parameter_and_why(paramctl):
+    result = paramctl("init", MLP, "--rule", "0.bias=kaiming_normal")
+    assert result.code == 2
+    assert result.err == (
+        "error: --rule: kaiming_normal does not fit 0.bias: it needs 2 or more dimensions, and the shape is [3]\n"
+    )
+
+
+def test_a_tied_parameter_is_initialised_once(report, write):
+    spec = write("layers: {a: {Linear: [2, 2]}, b: {Linear: [2, 2]}}\ntie: [[a.weight, b.weight]]")
+    rows = report("init", spec, "--rule", "*.weight=zeros", "--rule", "*.weight=add:value=1", "--values")["parameters"]
+    assert [row["name"] for row in rows] == ["a.weight", "a.bias", "b.bias"]
+    assert (rows[0]["aliases"], rows[0]["values"]) == (["b.weight"], [[1.0, 1.0]] * 2)
+
+
+class TestWriting:
+    def test_the_file_holds_what_the_report_shows(self, report, tmp_path):
+        path = tmp_path / "x.safetensors"
+        answer = report("init", MLP, "--scheme", "normal", "--values", "--out", path)
+        assert answer["written"] == str(path)
+        loaded = safetensors.torch.load_file(path)
+        assert {row["name"]: row["values"] for row in answer["parameters"]} == {
+            n: t.tolist() for n, t in loaded.items()
+        }
+
+    @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+    def test_equal_calls_write_equal_bytes(self, suffix, paramctl, tmp_path):
+        paths = [tmp_path / f"{i}{suffix}" for i in range(2)]
+        for path in paths:
+            assert paramctl("init", "example:shared", "--out", path).code == 0
+            assert paramctl("init", "example:lenet5", "--out", path).code == 0
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+
+    def test_processes_write_equal_bytes_whatever_their_threads(self, process, tmp_path, write):
+        spec = write("layers: {a: &a {Linear: [200, 200]}, b: *a, c: *a, d: {LSTM: [9, 9]}}")
+        for threads in ("1", "2"):
+            result = process(
+                "init", spec, "--scheme", "orthogonal", "--out", f"{threads}.safetensors", OMP_NUM_THREADS=threads
+            )
+            assert result.code == 0, result.err
+        assert (tmp_path / "1.safetensors").read_bytes() == (tmp_path / "2.safetensors").read_bytes()
+
+    def test_a_tie_is_stored_once_with_its_other_names_in_the_metadata(self, paramctl, tmp_path):
+        paramctl("init", "example:shared", "--out", tmp_path / "x.safetensors")
+        with safetensors.safe_open(tmp_path / "x.safetensors", "pt") as file:
+            assert list(file.keys()) == ["0.weight"]
+            assert file.metadata() == {"format": "pt", "1.weight": "0.weight"}
+
+    def test_persistent_buffers_are_written_too(self, paramctl, tmp_path, write):
+        paramctl("init", write("layers: [{BatchNorm1d: 3}]"), "--out", "x.pt")
+        assert list(torch.load("x.pt", weights_only=True)) == [
+            "0.weight", "0.bias", "0.running_mean", "0.running_var", "0.num_batches_tracked",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("out", ["x.npz", "no/x.pt", "x"])
+    def test_a_file_that_cannot_be_is_refused_at_once(self, out, paramctl, write):
+        write("")
+        result = paramctl("init", MLP, "--out", out)
+        assert result.code == 2
+        assert result.err.startswith("error: --out: ")
+
+    def test_an_error_leaves_the_old_file(self, paramctl, write, tmp_path):
+        old = write("precious", "x.safetensors")
+        assert paramctl("init", MLP, "--rule", "*=eye", "--out", old).code == 2
+        assert old.read_text() == "precious"
+
+
+class TestCodeOfOnesOwn:
+    def test_a_function_from_a_package_in_the_working_directory(self, report, write):
+        write("", "init_package/__init__.py")
+        write("def twos_(t, value=2):\n    t.fill_(value)\n", "init_package/inits.py")
+        rows = report("init", MLP, "--scheme", "init_package.inits:twos_:value=3", "--values")["parameters"]
+        assert rows[0]["rules"] == [{"scheme": "init_package.inits:twos_", "args": {"value": 3}}]
+        assert rows[0]["values"] == [[3.0] * 4] * 3
+
+    def test_a_function_in_a_spec_must_be_allowed(self, paramctl, report, write):
+        write("def twos_(t):\n    t.fill_(2)\n", "cli_inits.py")
+        spec = write("layers: [{Linear: [1, 1]}]\ninit: [{match: '*', scheme: cli_inits.py:twos_}]")
+        refused = paramctl("init", spec)
+        assert refused.code == 2
+        assert "hint: if you trust it, add --allow cli_inits.py" in refused.err
+        rows = report("init", spec, "--allow", "cli_inits.py", "--values")["parameters"]
+        assert [row["values"] for row in rows] == [[[2.0]], [2.0]]
+
+    def test_what_the_function_raises_is_shown_with_its_place(self, paramctl, write):
+        write("def f(t):\n    return g(t)\n\ndef g(t):\n    raise ValueError('boom')\n", "cli_faulty.py")
+        result = paramctl("init", MLP, "--scheme", "cli_faulty.py:f")
+        assert result.code == 2
+        assert result.err.splitlines() == [
+            "error: --scheme: cli_faulty.py:f on 0.weight failed: ValueError: boom",
+            "  hint: raised at cli_faulty.py:2 in f, cli_faulty.py:5 in g",
+        ]
+
+    def test_reading_a_spec_runs_no_code_that_was_not_allowed(self, paramctl, write, tmp_path):
+        write("import pathlib\npathlib.Path('ran').touch()\n", "cli_evil.py")
+        spec = write("layers: [{cli_evil.py:Layer: }, {cli_evil.Layer: }]\ninit: [{match: '*', scheme: cli_evil.py:f}]")
+        assert paramctl("init", spec, "--allow", "other.py", "--allow", "cli").code == 2
+        assert not (tmp_path / "ran").exists()
+
+
+def test_a_table_marks_what_is_off(paramctl, write, monkeypatch):
+    from paramctl.tensors import kernels
+
+    original = kernels.fill
+
+    def wrong(tensor, scheme, options, generator):
+        original(tensor, scheme, {**options, "std": options["std"] * 2} if scheme == "normal" else options, generator)
+
+    monkeypatch.setattr(kernels, "fill", wrong)
+    result = paramctl("init", write("layers: [{Linear: [100, 100]}]"), "--scheme", "normal")
+    assert "! 0 ± 0.01" in result.out
+    assert "1 parameter (!) off by more than five standard errors" in result.out

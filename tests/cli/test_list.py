@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+
+TOTALS = {
+    "mlp": 19,
+    "shared": 1,
+    "lenet5": 61_706,
+    "alexnet": 61_100_840,
+    "vgg16": 138_357_544,
+    "resnet18": 11_689_512,
+    "gpt2": 124_439_808,
+    "llama2_70b": 68_976_648_192,
+}
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_the_shipped_models_have_their_known_number_of_parameters(name, report):
+    listed = report("list", f"example:{name}")
+    assert listed["totals"]["numel"] == TOTALS[name]
+    assert sum(row["numel"] for row in listed["parameters"]) == TOTALS[name]
+
+
+def test_names_shapes_and_order_are_those_of_torch(report):
+    net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    rows = report("list", "example:mlp")["parameters"]
+    assert [(row["name"], row["shape"]) for row in rows] == [(n, list(p.shape)) for n, p in net.named_parameters()]
+
+
+def test_gpt2_ties_its_head_to_its_embedding(report):
+    rows = {row["name"]: row for row in report("list", "example:gpt2")["parameters"]}
+    assert rows["transformer.wte.weight"]["aliases"] == ["lm_head.weight"]
+    assert "lm_head.weight" not in rows
+    assert {"transformer.h.11.mlp.c_proj.bias", "transformer.ln_f.weight"} <= rows.keys()
+
+
+def test_a_dtype_from_the_command_line_changes_bytes_and_nothing_else(report):
+    full, half = report("list", "example:alexnet"), report("list", "example:alexnet", "--dtype", "bfloat16")
+    assert half["totals"]["nbytes"] == full["totals"]["nbytes"] / 2
+    assert half["totals"]["numel"] == full["totals"]["numel"]
+    assert {row["dtype"] for row in half["parameters"]} == {"bfloat16"}
+
+
+def test_a_frozen_parameter_is_not_trainable(report, paramctl, write):
+    spec = write("layers: [{Linear: [2, 2]}, {Linear: [2, 2]}]\nfreeze: ['0.*']")
+    listed = report("list", spec)
+    assert [row["requires_grad"] for row in listed["parameters"]] == [False, False, True, True]
+    assert (listed["totals"]["trainable"], listed["totals"]["frozen"]) == (6, 6)
+    page = paramctl("list", spec).out
+    assert "frozen" in page
+    assert "6 elements trainable, 6 frozen" in page
+
+
+def test_a_freeze_that_matches_nothing_is_noted_on_stderr(paramctl, write):
+    result = paramctl("list", write("layers: [ReLU]\nfreeze: ['x']"))
+    assert result.code == 0
+    assert result.err == "note: spec.yaml:2:10: freeze: 'x' matches no parameter\n"
+
+
+def test_filters_and_order(report):
+    rows = report("list", "example:alexnet", "--include", "*.weight", "--exclude", "features.*", "--sort", "numel")[
+        "parameters"
+    ]
+    assert [row["name"] for row in rows] == ["classifier.1.weight", "classifier.4.weight", "classifier.6.weight"]
+
+
+def test_buffers_stand_behind_parameters(report):
+    rows = report("list", "example:resnet18", "--layer", "bn1", "--buffers")["parameters"]
+    assert [(row["name"], row["kind"], row["requires_grad"], row["dtype"]) for row in rows] == [
+        ("weight", "parameter", True, "float32"),
+        ("bias", "parameter", True, "float32"),
+        ("running_mean", "buffer", False, "float32"),
+        ("running_var", "buffer", False, "float32"),
+        ("num_batches_tracked", "buffer", False, "int64"),
+    ]
+
+
+def test_an_unknown_layer_is_an_error_with_the_nearest(paramctl):
+    result = paramctl("list", "example:alexnet", "--layer", "featurs")
+    assert result.code == 2
+    assert result.err == "error: --layer: the model has no layer 'featurs'\n  hint: did you mean 'features'?\n"
+
+
+class TestTree:
+    def test_70_billion_parameters_fit_on_a_screen(self, paramctl):
+        lines = paramctl("list", "example:llama2_70b", "--tree").out.splitlines()
+        assert len(lines) < 25
+        assert any("layers.[0-79]" in line and "80 × ModuleDict" in line and "99.2%" in line for line in lines)
+
+    def test_a_run_of_transformer_layers_is_one_line(self, paramctl, write):
+        spec = write("layers: {blocks: {Repeat: {times: 12, layer: {TransformerEncoderLayer: [8, 2, 16]}}}}")
+        lines = paramctl("list", spec, "--tree").out.splitlines()
+        assert any(line.split()[:5] == ["└─", "blocks.[0-11]", "12", "×", "TransformerEncoderLayer"] for line in lines)
+
+    def test_the_numbers_of_every_level_sum_up_to_the_level_above(self, report):
+        tree = report("list", "example:gpt2", "--tree")["tree"]
+
+        def check(node):
+            if node["children"] and not node["tensors"]:
+                assert sum(child["numel"] for child in node["children"]) == node["numel"]
+                assert sum(child["share"] for child in node["children"]) == pytest.approx(node["share"])
+            for child in node["children"]:
+                check(child)
+
+        assert (tree["numel"], tree["share"]) == (TOTALS["gpt2"], 1.0)
+        check(tree)
+
+    def test_a_module_used_twice_is_shown_at_both_places_and_counted_once(self, paramctl):
+        lines = paramctl("list", "example:shared", "--tree").out.splitlines()
+        assert lines[-2].split()[1:] == ["1", "=", "0"]
+
+    def test_filters_prune_what_is_counted(self, report):
+        tree = report("list", "example:mlp", "--tree", "--include", "*.bias")["tree"]
+        assert tree["numel"] == 4
+
+
+class TestValues:
+    def test_values_are_those_that_init_gives(self, report):
+        listed = report("list", "example:lenet5", "--values", "--stats", "--seed", "3")["parameters"]
+        initialised = report("init", "example:lenet5", "--values", "--seed", "3")["parameters"]
+        for one, two in zip(listed, initialised, strict=True):
+            assert (one["values"], one["stats"]) == (two["values"], two["stats"])
+
+    def test_values_in_json_are_complete_and_nested_like_the_shape(self, report):
+        (row,) = report("list", "example:lenet5", "--include", "conv1.weight", "--values")["parameters"]
+        assert torch.tensor(row["values"]).shape == (6, 1, 5, 5)
+
+    def test_a_table_shows_small_tensors_whole_and_shortens_large_ones_as_torch_does(self, paramctl):
+        page = paramctl("list", "example:lenet5", "--values", "--include", "fc3.bias", "--include", "fc1.weight").out
+        assert "..., " in page
+        bias = page[page.index("\nfc3.bias\n") :]
+        assert bias.count(",") == 9
+        assert "..." not in bias
+
+    def test_buffers_have_the_values_of_their_layer(self, report):
+        rows = report("list", "example:resnet18", "--layer", "bn1", "--buffers", "--values", "--include", "running*")[
+            "parameters"
+        ]
+        assert [row["values"] for row in rows] == [[0.0] * 64, [1.0] * 64]
+
+    def test_statistics_of_one_layer(self, report):
+        rows = report("list", "example:mlp", "--layer", "0", "--stats")["parameters"]
+        assert [row["name"] for row in rows] == ["weight", "bias"]
+        assert all(abs(row["stats"]["mean"]) < 0.5 for row in rows)
+        assert not any(math.isnan(row["stats"]["norm"]) for row in rows)
+
+
+def test_a_layer_that_is_reached_by_an_alias_has_its_values(report):
+    (row,) = report("list", "example:shared", "--layer", "1", "--values")["parameters"]
+    assert (row["name"], row["values"]) == ("weight", [[3.0]])
+
+
+def test_a_spec_on_standard_input(process):
+    result = process("list", "-", "--format", "json", stdin="layers: [{Linear: [2, 1]}]")
+    listed = json.loads(result.out)
+    assert (listed["model"], listed["totals"]["numel"]) == ("-", 3)
+
+
+def test_a_mistake_on_standard_input_is_placed_there(process):
+    result = process("list", "-", stdin="layers: [Liner]")
+    assert (result.code, result.err.splitlines()[0]) == (
+        2,
+        "error: <stdin>:1:10: layers[0].Liner: torch.nn has no layer 'Liner'",
+    )

@@ -1,0 +1,210 @@
+"""What goes where: stdout, stderr, files, terminals and pipes; each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "paramctl"]
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def in_terminal(words, columns=80, **environment):
+    """Run a command with stdout and stderr on a terminal and return what it showed."""
+    import fcntl
+    import struct
+    import termios
+
+    primary, secondary = pty.openpty()
+    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {**os.environ, "TERM": "xterm-256color", **environment}
+    child = subprocess.Popen([*COMMAND, *words], stdout=secondary, stderr=secondary, stdin=subprocess.DEVNULL, env=env)
+    os.close(secondary)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(primary, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown += piece
+    child.wait()
+    os.close(primary)
+    return shown.decode().replace("\r\n", "\n")
+
+
+class TestTerminals:
+    def test_a_terminal_has_colours_and_its_own_width(self):
+        shown = in_terminal(["list", "example:gpt2"], columns=70)
+        assert "\x1b[" in shown
+        assert max(len(line) for line in ANSI.sub("", shown).splitlines()) <= 70
+
+    def test_no_color_and_a_dumb_terminal_have_none(self):
+        assert "\x1b[" not in in_terminal(["list", "example:mlp"], NO_COLOR="1")
+        assert "\x1b[" not in in_terminal(["list", "example:mlp"], TERM="dumb")
+
+    def test_an_error_on_a_terminal_has_colours_too(self):
+        assert in_terminal(["list", "example:no"]).startswith("\x1b[1;31merror:\x1b[0m ")
+
+    def test_columns_counts_more_than_the_terminal(self):
+        shown = ANSI.sub("", in_terminal(["list", "example:gpt2"], columns=200, COLUMNS="65"))
+        assert max(len(line) for line in shown.splitlines()) <= 65
+
+
+class TestPipes:
+    def test_a_pipe_has_no_codes_and_the_width_of_the_content(self, process):
+        page = process("list", "example:gpt2").out
+        assert "\x1b" not in page
+        assert len({len(line) for line in page.splitlines()[:-1]}) == 1
+        assert all(
+            "transformer.h.10.attn.c_attn.weight" not in line or "[2304, 768]" in line for line in page.splitlines()
+        )
+
+    def test_columns_narrows_a_pipe(self, process):
+        assert max(len(line) for line in process("list", "example:gpt2", COLUMNS="65").out.splitlines()) <= 65
+
+    def test_force_color_colours_a_pipe_unless_no_color_says_no(self, process):
+        assert "\x1b[" in process("list", "example:mlp", FORCE_COLOR="1").out
+        assert "\x1b[" not in process("list", "example:mlp", FORCE_COLOR="1", NO_COLOR="1").out
+        assert "\x1b[" not in process("list", "example:mlp", FORCE_COLOR="0").out
+
+    @pytest.mark.parametrize("output_format", ["table", "json", "csv"])
+    def test_a_closed_pipe_ends_quietly(self, output_format, tmp_path):
+        spec = tmp_path / "large.yaml"
+        spec.write_text("layers: [{Repeat: {times: 20000, layer: {Linear: [2, 2]}}}]")
+        child = subprocess.Popen(
+            [*COMMAND, "list", str(spec), "--format", output_format], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        child.stderr.close()
+        assert child.wait() == 0
+
+    def test_a_full_disk_behind_stdout_is_an_error(self):
+        if not os.path.exists("/dev/full"):  # noqa: PTH110  a device, not a path of ours
+            pytest.skip("this system has no /dev/full")
+        with open("/dev/full", "wb") as full:  # noqa: PTH123
+            done = subprocess.run([*COMMAND, "list", "example:mlp"], stdout=full, stderr=subprocess.PIPE, check=False)
+        assert done.returncode == 2
+        assert done.stderr == b"error: cannot write to standard output: No space left on device\n"
+
+    def test_a_character_that_the_terminal_lacks_is_replaced_in_a_table_and_kept_in_json(self, process, write):
+        write("layers: {naïve: {Linear: [1, 1]}}")
+        table = process("list", "spec.yaml", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+        assert table.code == 0
+        assert "na?ve.weight" in table.out
+        assert (
+            "naïve.weight" in process("list", "spec.yaml", "-f", "json", PYTHONIOENCODING="ascii", PYTHONUTF8="0").out
+        )
+
+
+class TestFiles:
+    @pytest.mark.parametrize("output_format", ["table", "json", "csv", "markdown"])
+    def test_output_writes_what_stdout_would_show(self, output_format, paramctl, tmp_path):
+        shown = paramctl("list", "example:mlp", "--format", output_format)
+        written = paramctl("list", "example:mlp", "--format", output_format, "--output", tmp_path / "report")
+        assert written.out == ""
+        assert (tmp_path / "report").read_text() == shown.out
+
+    def test_output_has_no_codes_even_where_colours_are_forced(self, paramctl, tmp_path, monkeypatch):
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        paramctl("list", "example:mlp", "--output", tmp_path / "report")
+        assert "\x1b" not in (tmp_path / "report").read_text()
+
+    def test_a_dash_is_stdout(self, paramctl):
+        assert paramctl("list", "example:mlp", "--output", "-").out == paramctl("list", "example:mlp").out
+
+    def test_a_device_is_written_and_not_replaced(self, paramctl):
+        before = os.stat("/dev/null").st_rdev  # noqa: PTH116
+        assert paramctl("list", "example:mlp", "--output", "/dev/null").code == 0
+        assert os.stat("/dev/null").st_rdev == before  # noqa: PTH116
+
+    def test_a_failure_leaves_the_old_file(self, paramctl, write):
+        old = write("precious", "report.json")
+        assert paramctl("list", "example:mlp", "--layer", "9", "--output", old).code == 2
+        assert old.read_text() == "precious"
+
+    def test_a_directory_that_is_not_there_is_an_error(self, paramctl, tmp_path):
+        result = paramctl("list", "example:mlp", "--output", tmp_path / "no" / "report")
+        assert result.code == 2
+        assert result.err.startswith("error: --output: there is no directory")
+
+
+class TestStderr:
+    def test_the_default_model_is_named_in_one_line_and_stdout_has_the_report_alone(
+        self, paramctl, tmp_path, monkeypatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        result = paramctl("list", "--format", "json")
+        assert result.err == "note: no MODEL given: taking example:mlp\n"
+        assert result.json["model"] == "example:mlp"
+
+    def test_control_characters_are_shown_escaped(self, paramctl, write):
+        result = paramctl("list", write('layers: {"a\\eb": {Linear: [1, 1]}, "c": "\\x07"}'))
+        assert result.code == 2
+        assert "\x1b" not in result.err
+        assert "\x07" not in result.err
+        assert "\\x07" in result.err
+
+    def test_control_characters_in_names_are_escaped_in_tables_and_kept_in_json(self, paramctl, write):
+        spec = write('layers: {"a\\eb": {Linear: [1, 1]}}')
+        assert "a\\x1bb.weight" in paramctl("list", spec).out
+        assert paramctl("list", spec, "--format", "json").json["parameters"][0]["name"] == "a\x1bb.weight"
+
+    def test_a_warning_of_torch_is_a_note_in_one_line(self, process, write):
+        write("layers: [{TransformerEncoder: {encoder_layer: {TransformerEncoderLayer: [4, 2]}, num_layers: 1}}]")
+        err = process("list", "spec.yaml").err
+        assert err.startswith("note: enable_nested_tensor is True")
+        assert len(err.splitlines()) == 1
+
+    def test_torch_without_numpy_makes_no_noise(self, process):
+        code = "import sys; sys.modules['numpy'] = None\nfrom paramctl.cli.main import main\nmain()"
+        result = process("init", "example:mlp", "--scheme", "normal", code=code)
+        assert (result.code, result.err) == (0, "")
+
+
+class TestExitCodes:
+    def test_a_bug_keeps_its_traceback_says_so_and_exits_with_3(self, paramctl, monkeypatch):
+        from paramctl.tensors import spec_listing
+
+        def broken(*_, **__):
+            raise KeyError("oh")
+
+        monkeypatch.setattr(spec_listing, "list_parameters", broken)
+        result = paramctl("list", "example:mlp")
+        assert result.code == 3
+        assert "Traceback (most recent call last)" in result.err
+        assert "KeyError: 'oh'" in result.err
+        assert result.err.splitlines()[-1].startswith("bug: a mistake in paramctl, not in your input")
+
+    def test_an_interrupt_exits_with_130_and_no_traceback(self, tmp_path):
+        (tmp_path / "slow_layers.py").write_text(
+            "import time\nprint('here', flush=True)\ntime.sleep(60)\nfrom torch import nn\nclass Slow(nn.Module): pass\n"
+        )
+        (tmp_path / "spec.yaml").write_text("layers: [slow_layers.py:Slow]")
+        child = subprocess.Popen(
+            [*COMMAND, "list", "spec.yaml", "--allow", "slow_layers.py", "--output", "report"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(0.1)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=30)
+        assert child.returncode == 130
+        assert b"Traceback" not in err
+        assert not (tmp_path / "report").exists()
+
+    def test_the_modules_main_is_the_command(self, process):
+        assert process("--version").out.startswith("paramctl 0.")

@@ -1,0 +1,70 @@
+"""What a command imports: torch and Rich only where they are needed."""
+
+from __future__ import annotations
+
+import pytest
+
+TELL = (
+    "import sys\n"
+    "from paramctl.cli.main import run\n"
+    "code = run(sys.argv[1:])\n"
+    "print([name for name in ('torch', 'pydantic', 'numpy') if name in sys.modules], file=sys.stderr)\n"
+    "sys.exit(code)"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["list", "--help"], 0),
+        (["init", "--help"], 0),
+        (["schemes"], 0),
+        (["schemes", "--format", "json"], 0),
+        (["schema", "--output", "/dev/null"], 0),
+        (["lst"], 2),
+        (["list", "--fromat", "json"], 2),
+        (["list", "example:no"], 2),
+        (["init", "example:mlp", "--scheme", "norml"], 2),
+        (["init", "example:mlp", "--rule", "x"], 2),
+        (["grad", "example:mlp", "--input-shape", "2x4"], 2),
+        (["list", "yaml.yaml"], 2),
+        (["list", "structure.yaml"], 2),
+        (["list", "layer.yaml"], 2),
+        (["list", "argument.yaml"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_what_can_be_answered_without_torch_is(words, code, process, write):
+    write("layers: [ReLU", "yaml.yaml")
+    write("layers: []\nsed: 1", "structure.yaml")
+    write("layers: [Liner]", "layer.yaml")
+    write("layers: [{Linear: {in_featurs: 3, out_features: 3}}]", "argument.yaml")
+    result = process(*words, code=TELL)
+    assert result.code == code, result.err
+    assert "torch" not in result.err.splitlines()[-1]
+    assert "numpy" not in result.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]], ids=" ".join)
+def test_help_and_version_do_without_pydantic(words, process):
+    assert process(*words, code=TELL).err.splitlines()[-1] == "[]"
+
+
+def test_importing_the_package_imports_no_torch(process):
+    code = (
+        "import sys, paramctl\nprint('torch' in sys.modules)\nparamctl.list_parameters\nprint('torch' in sys.modules)"
+    )
+    assert process(code=code).out.split() == ["False", "True"]
+
+
+def test_a_catalog_of_another_torch_is_not_used(monkeypatch, paramctl, write):
+    """With another torch than that of the shipped file, the signatures come from torch itself."""
+    from paramctl.sources import spec as source
+    from paramctl.spec.catalog import Catalog
+
+    monkeypatch.setattr(source, "load_catalog", lambda: Catalog({}, "1.0"))
+    assert paramctl("list", write("layers: [{Linear: [2, 1]}]")).code == 0
+    result = paramctl("list", write("layers: [Liner]"))
+    assert "did you mean 'Linear'?" in result.err

@@ -1,0 +1,216 @@
+"""The four answers on a live module."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+import paramctl
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+
+
+class TestListing:
+    def test_the_answer_has_the_reports_fields(self, net):
+        answer = paramctl.list_parameters(net, stats=True, values=True)
+        assert [parameter.name for parameter in answer.parameters] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+        assert answer.totals.numel == 19
+        assert answer.model == "Sequential"
+        assert answer.parameters[0].stats.norm == pytest.approx(net[0].weight.norm().item())
+        assert torch.equal(torch.tensor(answer.parameters[0].values.nested()), net[0].weight)
+
+    def test_options_are_those_of_the_command(self, net):
+        net.add_module("norm", nn.BatchNorm1d(1))
+        answer = paramctl.list_parameters(net, layer="norm", buffers=True, include=["running_*"], sort="name")
+        assert [record.name for record in answer.parameters] == ["running_mean", "running_var"]
+        assert paramctl.list_parameters(net, tree=True).tree.numel == 21
+
+    def test_a_model_on_meta_is_listed(self):
+        with torch.device("meta"):
+            net = nn.Linear(100_000, 100_000)
+        assert paramctl.list_parameters(net).totals.nbytes == 4 * (10**10 + 10**5)
+
+    def test_it_converts_to_the_json_of_the_command(self, net):
+        assert paramctl.list_parameters(net).to_dict()["totals"] == {
+            "tensors": 4, "numel": 19, "trainable": 19, "frozen": 0, "nbytes": 76,
+        }  # fmt: skip
+
+    def test_an_unknown_layer_is_a_paramctl_error(self, net):
+        with pytest.raises(paramctl.ParamctlError, match="no layer '7'"):
+            paramctl.list_parameters(net, layer="7")
+
+
+class TestInitialising:
+    def test_the_module_is_changed_in_place(self, net):
+        weight = net[0].weight
+        answer = paramctl.initialize(net, "constant:val=2", rules={"*.bias": "ones"})
+        assert net[0].weight is weight
+        assert weight.requires_grad
+        assert weight.grad_fn is None
+        assert weight.tolist() == [[2.0] * 4] * 3
+        assert net[0].bias.tolist() == [1.0] * 3
+        assert [str(rule) for rule in answer.parameters[1].rules] == ["zeros", "ones"]
+
+    def test_values_are_those_that_the_command_gives_a_spec(self, net, report, write):
+        paramctl.initialize(net, "kaiming_normal", seed=5)
+        rows = report("init", "example:mlp", "--scheme", "kaiming_normal", "--seed", "5", "--values")["parameters"]
+        for row, parameter in zip(rows, net.parameters(), strict=True):
+            assert torch.equal(torch.tensor(row["values"]), parameter)
+
+    def test_what_no_rule_reaches_keeps_its_values(self, net):
+        before = net[2].weight.detach().clone()
+        answer = paramctl.initialize(net, rules=[("0.*", "zeros")])
+        assert torch.equal(net[2].weight, before)
+        assert answer.parameters[2].expected is None
+        assert answer.parameters[2].rules == ()
+
+    def test_default_draws_the_layers_own_values_anew(self, net, report):
+        nn.init.ones_(net[0].weight)
+        paramctl.initialize(net, rules={"*": "default"})
+        rows = report("init", "example:mlp", "--values")["parameters"]
+        assert torch.equal(torch.tensor(rows[0]["values"]), net[0].weight)
+
+    def test_a_function_is_a_scheme(self, net):
+        def halves_(tensor):
+            tensor.fill_(0.5)
+
+        answer = paramctl.initialize(net, halves_)
+        assert net[0].weight.tolist() == [[0.5] * 4] * 3
+        assert answer.parameters[0].rules[0].scheme.endswith("halves_")
+
+    def test_a_tied_parameter_changes_once(self):
+        first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+        second.weight = first.weight
+        paramctl.initialize(nn.Sequential(first, second), rules=[("*.weight", "zeros"), ("*.weight", "add:value=1")])
+        assert first.weight.tolist() == [[1.0] * 2] * 2
+
+    def test_a_parameter_that_is_not_contiguous_gets_the_same_values(self):
+        plain, turned = nn.Linear(4, 3, bias=False), nn.Linear(4, 3, bias=False)
+        turned.weight = nn.Parameter(torch.empty(4, 3).t())
+        paramctl.initialize(plain, "normal")
+        paramctl.initialize(turned, "normal")
+        assert torch.equal(plain.weight, turned.weight)
+        assert not turned.weight.is_contiguous()
+
+    def test_random_generators_are_left_as_they_were(self, net):
+        torch.manual_seed(1)
+        expected = torch.rand(1)
+        torch.manual_seed(1)
+        paramctl.initialize(net, "normal", rules={"*.bias": lambda tensor: tensor.normal_()})
+        assert torch.equal(torch.rand(1), expected)
+
+    @pytest.mark.parametrize("scheme", ["norml", "normal:std=-1", "constant"])
+    def test_a_wrong_scheme_is_a_paramctl_error(self, scheme, net):
+        with pytest.raises(paramctl.ParamctlError):
+            paramctl.initialize(net, scheme)
+
+    def test_a_model_on_meta_has_no_memory_to_change(self):
+        with pytest.raises(paramctl.ParamctlError, match="weight is on the meta device"):
+            paramctl.initialize(nn.Linear(2, 2, device="meta"), "normal")
+
+
+class TestSharing:
+    def test_groups_are_by_id(self, net):
+        net[2] = net[0]
+        answer = paramctl.find_shared(net)
+        assert [(group.relation, group.names, group.identity) for group in answer.groups] == [
+            ("same-module", ("0.weight", "2.weight"), id(net[0].weight)),
+            ("same-module", ("0.bias", "2.bias"), id(net[0].bias)),
+        ]
+
+
+class TestGradients:
+    def test_gradients_are_reported_and_the_module_is_left_as_it_was(self, net):
+        net.insert(0, nn.BatchNorm1d(4))
+        net.insert(1, nn.Dropout(0.5))
+        net[2].weight.grad = torch.ones(3, 4)
+        net[1].eval()
+        state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        torch.manual_seed(2)
+        expected = torch.rand(1)
+        torch.manual_seed(2)
+        answer = paramctl.gradients(net, torch.rand(5, 4, generator=torch.Generator().manual_seed(0)), train=True)
+        assert answer.output_shape == (5, 1)
+        assert answer.parameters[2].before.mean == 1.0
+        assert answer.parameters[2].grad.mean != 1.0
+        assert answer.parameters[3].before is None
+        assert torch.equal(net[2].weight.grad, torch.ones(3, 4))
+        assert net[2].bias.grad is None
+        assert [module.training for module in net] == [True, False, True, True, True]
+        assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in state.items())
+        assert torch.equal(torch.rand(1), expected)
+
+    def test_the_module_is_left_as_it_was_after_a_failure_too(self, net):
+        net.eval()
+        with pytest.raises(paramctl.ParamctlError, match=r"0 \(Linear\) failed in forward on an input of \[2, 5\]"):
+            paramctl.gradients(net, torch.rand(2, 5), train=True)
+        assert not net.training
+        assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+    def test_a_loss_can_be_a_function(self, net):
+        given = torch.rand(2, 4)
+        answer = paramctl.gradients(net, given, loss=lambda output: 3 * output.sum(), values=True)
+        assert answer.parameters[-1].values.nested() == [6.0]
+        assert answer.loss == pytest.approx(3 * net(given).sum().item())
+
+    def test_passes_accumulate(self, net):
+        assert paramctl.gradients(net, torch.rand(2, 4), passes=4).parameters[-1].grad.mean == 8.0
+        with pytest.raises(paramctl.ParamctlError, match="one pass or more"):
+            paramctl.gradients(net, torch.rand(2, 4), passes=0)
+
+    def test_grad_mode_of_the_caller_does_not_matter(self, net):
+        with torch.no_grad():
+            assert paramctl.gradients(net, torch.rand(2, 4)).parameters[-1].grad.mean == 2.0
+
+
+class TestShowing:
+    @pytest.fixture(params=["list", "init", "shared", "grad"])
+    def answer(self, request, net):
+        net.append(net[2])
+        return {
+            "list": lambda: paramctl.list_parameters(net),
+            "init": lambda: paramctl.initialize(net, "normal"),
+            "shared": lambda: paramctl.find_shared(net),
+            "grad": lambda: paramctl.gradients(net[:3], torch.rand(2, 4)),
+        }[request.param]()
+
+    def test_an_answer_prints_as_its_table(self, answer):
+        lines = str(answer).splitlines()
+        assert any(set(line) == {"─"} for line in lines)
+        assert any("0.weight" in line or "2.weight" in line for line in lines)
+        assert repr(answer) == str(answer)
+
+    def test_rich_shows_it_with_styles(self, answer):
+        console = Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=100, _environ={})
+        console.print(answer)
+        shown = console.file.getvalue()
+        assert "\x1b[1m" in shown
+        assert [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()] == [
+            line.rstrip() for line in str(answer).splitlines()
+        ]
+
+    def test_a_notebook_shows_it_as_html(self, answer):
+        page = answer._repr_html_()
+        assert page.startswith("<pre>")
+        assert "0.weight" in page or "2.weight" in page
+
+    def test_a_long_answer_is_shown_by_its_ends(self):
+        net = nn.Sequential(*[nn.Linear(1, 1) for _ in range(1000)])
+        text = str(paramctl.list_parameters(net))
+        assert "… 1,800 more" in text
+        assert "999.bias" in text
+
+
+def test_the_package_says_what_it_has():
+    assert set(paramctl.__all__) <= set(dir(paramctl)) | {"find_shared", "gradients", "initialize", "list_parameters"}
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = paramctl.nothing
