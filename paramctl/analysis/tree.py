@@ -17,6 +17,7 @@ class _Module:
     record: ModuleRecord
     name: str
     tensors: list[ParameterRecord] = field(default_factory=list)
+    tied: list[str] = field(default_factory=list)
     children: list[_Module] = field(default_factory=list)
     structure: int = 0
     numel: int = 0
@@ -34,6 +35,10 @@ def build_tree(modules: Sequence[ModuleRecord], records: Iterable[ParameterRecor
             nodes[path.rpartition(".")[0]].children.append(node)
     for record in records:
         nodes[record.module].tensors.append(record)
+        for alias in record.aliases:
+            owner = nodes[alias.rpartition(".")[0]]
+            if owner.record.same_as is None:
+                owner.tied.append(record.name)
     structures: dict[Hashable, int] = {}
     for path in reversed(list(nodes)):
         _complete(nodes[path], structures)
@@ -48,6 +53,7 @@ def _complete(node: _Module, structures: dict[Hashable, int]) -> None:
         node.record.type_name,
         node.record.same_as,
         tuple(_tensor_structure(tensor) for tensor in node.tensors),
+        tuple(node.tied),
         tuple((child.name, child.structure) for child in node.children),
     )
     node.structure = structures.setdefault(structure, len(structures))
@@ -72,6 +78,7 @@ def _folded(run: Sequence[_Module], outer: int) -> TreeNode:
         nbytes=first.nbytes * count,
         same_as=first.record.same_as,
         tensors=tuple(first.tensors),
+        tied=tuple(first.tied),
         children=tuple(_folded(each, count) for each in runs),
     )
 

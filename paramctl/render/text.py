@@ -27,14 +27,14 @@ def grouped(number: int) -> str:
 
 @lru_cache(maxsize=4096)
 def size(nbytes: int) -> str:
-    """Write a number of bytes in the largest binary unit that leaves 1 or more: ``76 B``, ``233.1 MiB``."""
+    """Write a number of bytes in the largest binary unit that leaves 1 or more: ``76 B``, ``1.5 KiB``, ``233 MiB``."""
     if nbytes < 1024:
         return f"{nbytes} B"
     scaled, units = nbytes / 1024, list(_UNITS)
-    while round(scaled, 1) >= 1024 and units[1:]:  # what would be written 1024.0 belongs in the next unit
+    while round(scaled) >= 1024 and units[1:]:  # what would be written 1024 belongs in the next unit
         scaled /= 1024
         del units[0]
-    return f"{scaled:,.1f} {units[0]}"
+    return f"{scaled:.1f} {units[0]}" if round(scaled, 1) < 100 else f"{scaled:,.0f} {units[0]}"
 
 
 @lru_cache(maxsize=4096)

@@ -34,6 +34,7 @@ class TreeNode:
         nbytes: their bytes.
         same_as: the path at which the same module was met before.
         tensors: the parameters and buffers that it owns itself, or the first of a run.
+        tied: the first names of the tensors that it owns too, but that are counted elsewhere.
         children: its modules, or those of the first of a run.
 
     """
@@ -46,6 +47,7 @@ class TreeNode:
     nbytes: int
     same_as: str | None
     tensors: tuple[ParameterRecord, ...]
+    tied: tuple[str, ...]
     children: tuple[TreeNode, ...]
 
     def fields(self, whole: int) -> Row:
@@ -60,6 +62,7 @@ class TreeNode:
             "share": self.numel / whole if whole else 0.0,
             "same_as": self.same_as,
             "tensors": [tensor.name for tensor in self.tensors],
+            "tied": list(self.tied),
             "children": [child.fields(whole) for child in self.children],
         }
 

@@ -69,6 +69,14 @@ def test_a_module_met_before_counts_nothing_and_says_where():
     assert (second.numel, second.same_as) == (0, "0")
 
 
+def test_a_module_whose_tensor_is_counted_elsewhere_says_where():
+    first, second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    second.weight = first.weight
+    one, two = tree_of(nn.Sequential(first, second)).children
+    assert (one.numel, one.tied) == (4, ())
+    assert (two.numel, two.tied, two.same_as) == (0, ("0.weight",), None)
+
+
 def test_a_branch_can_be_the_root():
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
     assert list(lines(tree_of(net, "0"))) == [("0", 1, "Sequential", 6), ("0", 1, "Linear", 6), ("1", 1, "ReLU", 0)]

@@ -95,7 +95,7 @@ class TestTree:
     def test_a_run_of_transformer_layers_is_one_line(self, paramctl, write):
         spec = write("layers: {blocks: {Repeat: {times: 12, layer: {TransformerEncoderLayer: [8, 2, 16]}}}}")
         lines = paramctl("list", spec, "--tree").out.splitlines()
-        assert any(line.split()[:5] == ["└─", "blocks.[0-11]", "12", "×", "TransformerEncoderLayer"] for line in lines)
+        assert any(line.split()[:5] == ["└", "blocks.[0-11]", "12", "×", "TransformerEncoderLayer"] for line in lines)
 
     def test_the_numbers_of_every_level_sum_up_to_the_level_above(self, report):
         tree = report("list", "example:gpt2", "--tree")["tree"]
@@ -113,6 +113,11 @@ class TestTree:
     def test_a_module_used_twice_is_shown_at_both_places_and_counted_once(self, paramctl):
         lines = paramctl("list", "example:shared", "--tree").out.splitlines()
         assert lines[-2].split()[1:] == ["1", "=", "0"]
+
+    def test_a_tied_module_says_where_its_tensor_is_counted(self, paramctl):
+        lines = paramctl("list", "example:gpt2", "--tree").out.splitlines()
+        assert lines[-3].split() == ["└", "lm_head", "Linear"]
+        assert lines[-2].split() == ["=", "transformer.wte.weight"]
 
     def test_filters_prune_what_is_counted(self, report):
         tree = report("list", "example:mlp", "--tree", "--include", "*.bias")["tree"]

@@ -9,7 +9,7 @@ from paramctl.render import text
     ("nbytes", "shown"),
     [
         (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (1024**2 - 1, "1.0 MiB"),
-        (244403360, "233.1 MiB"), (137953296384, "128.5 GiB"), (2**63, "8.0 EiB"), (2**80, "1,048,576.0 EiB"),
+        (99.96 * 1024, "100 KiB"), (244403360, "233 MiB"), (137953296384, "128 GiB"), (2**63, "8.0 EiB"), (2**80, "1,048,576 EiB"),
     ],
 )  # fmt: skip
 def test_sizes_have_the_largest_unit_that_leaves_one_or_more(nbytes, shown):

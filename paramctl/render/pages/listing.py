@@ -100,10 +100,10 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
         if node.same_as is not None:
             rows.append((name, ((f"= {text.escape(node.same_as)}", SHARED),), "", "", ""))
             return
-        rows.append((name, text.escape(_kind(node)), *_sizes(node, whole)))
+        rows.append((name, _kind(node), *_sizes(node, whole)))
         for i, child in enumerate(node.children):
             last = i == len(node.children) - 1
-            add(child, child.name, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "))
+            add(child, child.name, below + ("└ " if last else "├ "), below + ("  " if last else "│ "))
 
     add(root, root.path or report.model or "", "", "")
     names, kinds, numels, sizes, shares = map(list, zip(*rows, strict=True))
@@ -118,12 +118,19 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
     )
 
 
-def _kind(node: TreeNode) -> str:
-    return f"{node.count:,} × {node.type_name}" if node.count > 1 else node.type_name
+def _kind(node: TreeNode) -> Cell:
+    kind = text.escape(f"{node.count:,} × {node.type_name}" if node.count > 1 else node.type_name)
+    return ((kind, ""), *((f"\n= {text.escape(name)}", SHARED) for name in node.tied)) if node.tied else kind
 
 
 def _sizes(node: TreeNode, whole: int) -> tuple[str, str, str]:
     if not node.numel:
         return ("", "", "")
     share = node.numel / whole
-    return text.grouped(node.numel), text.size(node.nbytes), f"{share:.1%}" if share >= 0.001 else "<0.1%"
+    return text.grouped(node.numel), text.size(node.nbytes), _percent(share)
+
+
+def _percent(share: float) -> str:
+    if share == 1:
+        return "100%"
+    return f"{share:.1%}" if share >= 0.001 else "<0.1%"

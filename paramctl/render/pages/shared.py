@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from paramctl.render import text
 from paramctl.render.block import Block, line
 from paramctl.render.cells import DIM, SHARED
-from paramctl.render.table import Column, TableData
-from paramctl.reports.shared import SharedReport
+from paramctl.render.table import Cell, Column, Span, TableData
+from paramctl.reports.shared import SharedGroup, SharedReport
 
 _MOST_NAMES = 20
 
@@ -19,19 +19,22 @@ def page(report: SharedReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG
     if not groups:
         yield line(f"No parameter is shared: {totals.named_numel:,} elements under their names, as many in memory.")
         return
-    identities = ["" if group.identity is None else str(group.identity) for group in groups]
     yield TableData(
         (
-            Column("relation", [((group.relation, SHARED),) for group in groups]),
+            Column("relation", [_relation(group) for group in groups]),
             Column("names", [_names(group.names) for group in groups], folds=True),
             Column("shape", [text.shape(group.shape) for group in groups]),
             Column("elements", [text.grouped(group.numel) for group in groups], "right"),
             Column("bytes", [text.size(group.nbytes) for group in groups], "right"),
-            Column("id()", [((identity, DIM),) for identity in identities], "right"),
         )
     )
     counted = f"{totals.named_numel:,} elements under their names, {totals.numel:,} in memory"
     yield line((f"{text.counted(totals.groups, 'group')} · {counted} · {text.size(totals.saved_nbytes)} saved", DIM))
+
+
+def _relation(group: SharedGroup) -> Cell:
+    relation: Span = (group.relation, SHARED)
+    return (relation,) if group.identity is None else (relation, (f"\nid {group.identity}", DIM))
 
 
 def _names(names: Sequence[str]) -> str:
