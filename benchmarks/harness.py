@@ -1,0 +1,69 @@
+"""Runs two commands in turn, so that both see the same machine, and compares their medians."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RIVALS = ROOT / "benchmarks" / "rivals"
+PARAMCTL = str(Path(sys.executable).with_name("paramctl"))
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A command with a name, and the exit code that it must end with."""
+
+    name: str
+    words: Sequence[str]
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The median seconds of a command, and its largest peak of resident memory in bytes."""
+
+    seconds: float
+    memory: int
+
+
+def python(*words: str) -> list[str]:
+    """Return the command that runs this Python."""
+    return [sys.executable, *words]
+
+
+def measure_once(contender: Contender) -> tuple[float, int]:
+    """Run a command with its output thrown away; return its seconds and its peak memory in bytes."""
+    start = time.perf_counter()
+    child = subprocess.Popen(contender.words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  our own
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != contender.code:
+        raise SystemExit(f"{' '.join(contender.words)} ended with {child.returncode}, not {contender.code}")
+    return seconds, usage.ru_maxrss * 1024
+
+
+def compare(title: str, ours: Contender, rival: Contender, *, runs: int, target: str) -> None:
+    """Print the medians of both, their ratio, and their peak memory; the first run of each warms the disk cache up."""
+    taken: dict[str, list[tuple[float, int]]] = {ours.name: [], rival.name: []}
+    for run in range(runs + (runs > 1)):
+        for contender in (rival, ours):
+            measured = measure_once(contender)
+            if run > 0 or runs == 1:
+                taken[contender.name].append(measured)
+    print(f"\n{title}")
+    results = {}
+    for name, every in taken.items():
+        results[name] = Measured(statistics.median(each[0] for each in every), max(each[1] for each in every))
+        print(f"  {name:<44} {results[name].seconds:8.3f} s {results[name].memory / 2**20:8.0f} MiB")
+    mine, theirs = results[ours.name], results[rival.name]
+    faster, share = theirs.seconds / mine.seconds, mine.seconds / theirs.seconds
+    more = (mine.memory - theirs.memory) / 2**20
+    print(f"  {faster:.2f} × faster ({share:.2f} × the time), {more:+.0f} MiB, {runs} runs · wanted: {target}")

@@ -1,0 +1,1 @@
+"""What paramctl is measured beside."""
