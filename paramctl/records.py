@@ -132,6 +132,11 @@ class ModuleRecord(NamedTuple):
     same_as: str | None = None
 
 
+def join(path: str, name: str) -> str:
+    """Return the dotted path of what stands under a name in the module at `path`."""
+    return f"{path}.{name}" if path else name
+
+
 class Inventory(NamedTuple):
     """What a model holds, in model order.
 

@@ -61,7 +61,7 @@ class ArgumentReader:
             self.mistakes.add(written.name, written.path, f"{signature.name} needs {listed}", _usage(signature))
         if len(self.mistakes.found) > before:
             return None
-        return LayerCall(name=signature.name, reference=None, positional=positional, keywords=keywords)
+        return LayerCall(signature=signature, reference=None, positional=positional, keywords=keywords)
 
     def _by_position(self, signature: LayerSignature, written: WrittenLayer) -> tuple[Argument, ...]:
         values, positional = written.positional, signature.positional

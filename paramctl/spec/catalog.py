@@ -19,11 +19,23 @@ FILE = "torch_nn.json"
 class Catalog:
     """The signatures of torch.nn's layers by class name; each is parsed when it is asked for."""
 
-    def __init__(self, entries: Mapping[str, Entry], torch_version: str) -> None:
-        """Wrap the entries of a catalog file or of a live torch of this version."""
-        self.entries = entries
+    def __init__(
+        self, torch_version: str, entries: Mapping[str, Entry], attributes: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Wrap what a catalog file, or a live torch of this version, says.
+
+        Args:
+            torch_version: the minor version, such as ``2.13``.
+            entries: a signature for each class.
+            attributes: the names that a module of a class has as attributes: those of every module under ``Module``,
+                those that a container has besides under its own name.
+
+        """
         self.torch_version = torch_version
+        self.entries = entries
+        self.attributes = attributes
         self._parsed: dict[str, LayerSignature] = {}
+        self._reserved: dict[str, frozenset[str]] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries
@@ -31,6 +43,14 @@ class Catalog:
     def names(self) -> Iterable[str]:
         """Return every layer's name, in alphabetical order."""
         return self.entries.keys()
+
+    def reserved(self, container: str) -> frozenset[str]:
+        """Return the names that a child of a container cannot have, since they are attributes of the container."""
+        names = self._reserved.get(container)
+        if names is None:
+            names = frozenset([*self.attributes["Module"], *self.attributes.get(container, ())])
+            self._reserved[container] = names
+        return names
 
     def __getitem__(self, name: str) -> LayerSignature:
         signature = self._parsed.get(name)
@@ -68,4 +88,4 @@ def signature_of(name: str, entry: Entry) -> LayerSignature:
 def load_catalog() -> Catalog:
     """Read the catalog that ships with the package."""
     content = json.loads(files(__package__).joinpath(FILE).read_text(encoding="utf-8"))
-    return Catalog(content["layers"], content["torch"])
+    return Catalog(content["torch"], content["layers"], content["attributes"])

@@ -12,13 +12,10 @@ from paramctl.references import Allowance, Reference, parse_reference
 from paramctl.spec.arguments import ArgumentReader
 from paramctl.spec.catalog import Catalog
 from paramctl.spec.document import MappingNode, Node, ScalarNode, SequenceNode
-from paramctl.spec.model import Container, ContainerKind, Layer, LayerCall, ModuleSpec, Repeat
+from paramctl.spec.model import MAX_NAMES, Container, ContainerKind, Layer, LayerCall, ModuleSpec, Repeat
 from paramctl.spec.reading import Mistakes, Path, shown, step
 from paramctl.spec.signatures import LayerSignature
 from paramctl.spec.written import WrittenLayer, read_written
-
-MAX_NAMES = 5_000_000
-"""The most parameter names a model may have, counting `Repeat` and every alias."""
 
 SignatureOf: TypeAlias = Callable[[Reference], LayerSignature]
 """Imports a class of the user's own and returns its signature; raises `ParamctlError` where that fails."""
@@ -61,22 +58,28 @@ class LayerReader:
     _calls: dict[tuple[object, ...], LayerCall] = field(default_factory=dict)
     _seen: dict[int, ModuleSpec | None] = field(default_factory=dict)
 
-    def children(self, node: Node, path: Path) -> tuple[tuple[str, ...] | None, tuple[ModuleSpec, ...]]:
+    def children(
+        self, node: Node, path: Path, kind: ContainerKind = "Sequential"
+    ) -> tuple[tuple[str, ...] | None, tuple[ModuleSpec, ...]]:
         """Read a list of layers, or a mapping from names to layers; names are None for a list."""
         if isinstance(node, SequenceNode):
             read = [self.read(item, step(path, i)) for i, item in enumerate(node.items)]
             return None, tuple(filter(None, read))
         if isinstance(node, MappingNode):
             for name, (key, _) in node.entries.items():
-                if not name or "." in name:
-                    self.mistakes.add(
-                        key, step(path, name), f"{name!r} cannot name a module: it must be non-empty and without dots"
-                    )
+                self._check_child_name(name, kind, key, step(path, name))
             read = [self.read(value, step(path, name)) for name, (_, value) in node.entries.items()]
             return tuple(node.entries), tuple(filter(None, read))
         hint = "write a list of layers, or a mapping from names to layers"
         self.mistakes.add(node, path, f"expected layers, not {shown(node)}", hint)
         return None, ()
+
+    def _check_child_name(self, name: str, kind: ContainerKind, key: Node, path: Path) -> None:
+        if not name or "." in name:
+            self.mistakes.add(key, path, f"{name!r} cannot name a module: it must be non-empty and without dots")
+        elif name in self.catalog.reserved(kind):
+            message = f"a child of {kind} cannot be named {name!r}: the class has an attribute of that name"
+            self.mistakes.add(key, path, message)
 
     def required_children(self, node: Node, path: Path) -> tuple[tuple[str, ...] | None, tuple[ModuleSpec, ...]]:
         """Read layers, of which there must be one."""
@@ -193,7 +196,7 @@ class LayerReader:
         return call
 
     def _container(self, node: Node, kind: ContainerKind, written: WrittenLayer) -> Container:
-        names, children = (None, ()) if written.body is None else self.children(written.body, written.path)
+        names, children = (None, ()) if written.body is None else self.children(written.body, written.path, kind)
         if kind == "ModuleDict" and isinstance(written.body, SequenceNode):
             self.mistakes.add(
                 written.body, written.path, "a ModuleDict names its children", "write ModuleDict: {name: layer}"

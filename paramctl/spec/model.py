@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from paramctl.errors import Position
 from paramctl.references import Allowance, Reference
+from paramctl.spec.signatures import LayerSignature
 
 if TYPE_CHECKING:  # the schemes behind a rule take 15 ms to import
     from paramctl.rules import InitRule
@@ -19,6 +20,9 @@ Loss: TypeAlias = Literal["sum", "mean", "mse", "cross_entropy"]
 
 FILLS: tuple[FillName, ...] = ("rand", "randn", "ones", "zeros", "arange", "randint")
 LOSSES: tuple[Loss, ...] = ("sum", "mean", "mse", "cross_entropy")
+MAX_NAMES = 5_000_000
+"""The most parameter names a model may have, counting `Repeat` and every alias."""
+
 MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
 """The seeds that `torch.manual_seed` takes."""
 
@@ -41,17 +45,31 @@ class LayerCall:
     """A constructor with its arguments; layers that are written alike share one.
 
     Attributes:
-        name: the class as messages name it.
+        signature: what the constructor takes.
         reference: where the class is imported from; None for a class of torch.nn.
         positional: the arguments given by position.
         keywords: the arguments given by name.
 
     """
 
-    name: str
+    signature: LayerSignature
     reference: Reference | None
     positional: tuple[Argument, ...]
     keywords: Mapping[str, Argument]
+
+    @property
+    def name(self) -> str:
+        """The class as messages name it."""
+        return self.signature.name
+
+    def arguments(self) -> dict[str, object]:
+        """Return the value of every named parameter, given or by default."""
+        by_position = zip(self.signature.positional, self.positional, strict=False)
+        return {
+            **self.signature.defaults,
+            **{parameter.name: value for parameter, value in by_position},
+            **self.keywords,
+        }
 
     def __str__(self) -> str:
         """Write the call as Python would."""
@@ -167,6 +185,7 @@ class Spec:
         aliased: whether a module stands at several places.
         composed: whether a layer is an argument of another.
         imports: whether there are layers of the user's own.
+        torch_version: the minor version of torch whose layers these are; None where nobody knows.
 
     """
 
@@ -185,6 +204,7 @@ class Spec:
     aliased: bool = False
     composed: bool = False
     imports: bool = False
+    torch_version: str | None = None
 
     def position(self, module: ModuleSpec) -> Position:
         """Return where a module is written."""

@@ -70,6 +70,7 @@ def read_spec(
         aliased=reader.aliased,
         composed=reader.composed,
         imports=reader.imports,
+        torch_version=catalog.torch_version,
         **settings,
     )
 

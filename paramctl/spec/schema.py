@@ -8,8 +8,7 @@ from typing import Any, Final, TypeAlias
 from paramctl.records import FLOATING_DTYPES, ITEM_SIZES
 from paramctl.schemes import SCHEMES, Option
 from paramctl.spec.catalog import Catalog
-from paramctl.spec.layers import MAX_NAMES
-from paramctl.spec.model import FILLS, LOSSES, MAX_SEED, MIN_SEED
+from paramctl.spec.model import FILLS, LOSSES, MAX_NAMES, MAX_SEED, MIN_SEED
 from paramctl.spec.signatures import ArgumentType, LayerSignature
 
 Schema: TypeAlias = dict[str, Any]

@@ -154,6 +154,11 @@ class LayerSignature:
         return {parameter.name: parameter for parameter in self.parameters}
 
     @cached_property
+    def defaults(self) -> Mapping[str, object]:
+        """Return the defaults of the parameters that have one, by name."""
+        return {parameter.name: parameter.default for parameter in self.parameters if not parameter.required}
+
+    @cached_property
     def required(self) -> tuple[str, ...]:
         """Return the names of the parameters that must be given."""
         return tuple(parameter.name for parameter in self.parameters if parameter.required)

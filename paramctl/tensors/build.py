@@ -8,13 +8,14 @@ from torch import nn
 
 from paramctl.errors import failure, nearest
 from paramctl.globs import compile_glob
+from paramctl.records import join
 from paramctl.spec.model import Container, Layer, Located, ModuleSpec, Repeat, Spec, unmatched_freeze
+from paramctl.spec.outline import layers_of, measure
 from paramctl.tensors import streams
-from paramctl.tensors.collect import join
-from paramctl.tensors.construct import CONTAINERS, check_child_names, construct, initialization
+from paramctl.tensors.construct import CONTAINERS, construct, initialization
 from paramctl.tensors.defaults import Programs, record_programs
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.prototypes import Prototypes
+from paramctl.tensors.prototypes import build_holdings
 
 MODULE_BYTES = 4096
 """What a module object with two parameters takes, on the meta device; measured."""
@@ -53,7 +54,10 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
     """
     builder = _Builder(spec, dtype or spec.dtype, seed)
     with initialization(enabled=False):
-        extent = Prototypes(spec, builder.dtype, _Builder(spec, builder.dtype, None).argument).extent()
+        extent = measure(
+            spec,
+            build_holdings(spec, layers_of(spec.root), builder.dtype, _Builder(spec, builder.dtype, None).argument),
+        )
         ensure_fits(extent.modules * MODULE_BYTES, "the modules of this spec")
         if seed is not None and spec.imports:
             ensure_fits(extent.nbytes, "the values of the model")
@@ -134,7 +138,6 @@ class _Builder:
         return module
 
     def container(self, node: Container, path: str) -> nn.Module:
-        check_child_names(node, self.spec.position(node))
         named = zip(node.child_names(), node.children, strict=True)
         children = {name: self.module(child, join(path, name)) for name, child in named}
         if node.kind == "Residual":

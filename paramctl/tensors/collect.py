@@ -81,11 +81,6 @@ def named_modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     yield from root.named_modules(remove_duplicate=False)
 
 
-def join(path: str, name: str) -> str:
-    """Return the dotted path of what stands under a name in the module at `path`."""
-    return f"{path}.{name}" if path else name
-
-
 @cache
 def dtype_name(dtype: torch.dtype) -> str:
     """Return the canonical name of a dtype: torch's, without ``torch.``."""

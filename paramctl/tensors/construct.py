@@ -12,7 +12,7 @@ from torch import nn
 
 from paramctl.errors import ParamctlError, Position, failure
 from paramctl.references import Reference
-from paramctl.spec.model import Argument, Container, DtypeName, Layer, ModuleSpec, Repeat
+from paramctl.spec.model import Argument, Container, DtypeName, Layer, LayerCall, ModuleSpec, Repeat
 from paramctl.spec.signatures import LayerSignature
 from paramctl.tensors import signatures, user_code
 from paramctl.tensors.residual import Residual
@@ -67,7 +67,7 @@ def construct(layer: Layer, where: Position, *, device: str, dtype: str | None, 
     keywords = {name: _argument(value, build) for name, value in call.keywords.items()}
     try:
         if call.reference is None:
-            return _torch_layer(call.name, positional, keywords, device, dtype)
+            return _torch_layer(call, positional, keywords, device, dtype)
         return _user_layer(call.reference, positional, keywords, device, dtype)
     except ParamctlError:
         raise
@@ -77,15 +77,19 @@ def construct(layer: Layer, where: Position, *, device: str, dtype: str | None, 
 
 
 def _torch_layer(
-    name: str, positional: list[Any], keywords: dict[str, Any], device: str, dtype: str | None
+    call: LayerCall, positional: list[Any], keywords: dict[str, Any], device: str, dtype: str | None
 ) -> nn.Module:
-    cls: type[nn.Module] = getattr(nn, name)
-    parameters = _parameters(name)
-    if "device" in parameters:
-        keywords["device"] = device
-    if dtype is not None and "dtype" in parameters:
-        keywords.setdefault("dtype", getattr(torch, dtype))
-    return cls(*positional, **keywords)
+    made_as: dict[str, Any] = {"device": device}
+    if dtype is not None and call.arguments().get("dtype") is None:
+        made_as["dtype"] = getattr(torch, dtype)
+    places = {parameter.name: place for place, parameter in enumerate(call.signature.positional)}
+    for name, value in made_as.items():
+        if places.get(name, len(positional)) < len(positional):
+            positional[places[name]] = value
+        elif name in call.signature.by_name:
+            keywords[name] = value
+    layer: nn.Module = getattr(nn, call.name)(*positional, **keywords)
+    return layer
 
 
 def _user_layer(
@@ -100,19 +104,6 @@ def _user_layer(
             raise
         module = cls(*positional, **keywords)  # not every constructor can do without values
     return module if dtype is None or "dtype" in keywords else module.to(getattr(torch, dtype))
-
-
-def check_child_names(container: Container, where: Position) -> None:
-    """Refuse a child's name that is an attribute of the container's class.
-
-    Raises:
-        ParamctlError: naming it.
-
-    """
-    for name in container.names or ():
-        if container.kind != "Residual" and hasattr(_empty_container(container.kind), name):
-            message = f"a child of {container.kind} cannot be named {name!r}: the class has an attribute of that name"
-            raise failure(message, where=where)
 
 
 @contextmanager
@@ -145,16 +136,6 @@ def _resets() -> tuple[tuple[type, str, Callable[..., None]], ...]:
 @cache
 def _torch_layers() -> tuple[type[nn.Module], ...]:
     return tuple(value for value in vars(nn).values() if isinstance(value, type) and issubclass(value, nn.Module))
-
-
-@cache
-def _empty_container(kind: str) -> nn.Module:
-    return CONTAINERS[kind]()
-
-
-@cache
-def _parameters(name: str) -> frozenset[str]:
-    return frozenset(parameter.name for parameter in signatures.signature_of_class(getattr(nn, name)).parameters)
 
 
 def _argument(value: Argument, build: BuildModule) -> Any:

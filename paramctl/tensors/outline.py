@@ -1,21 +1,19 @@
-"""Spec -> records without the model: each distinct layer is built once, on the meta device, and its records are copied.
+"""Spec -> what its model holds, by the cheapest way that tells: without torch, from one layer of each kind, or built.
 
-So 100,000 equal layers cost one `nn.Module`. Where every module stands in one place only, the result is what
-`paramctl.tensors.collect` tells of the built model; a spec with aliases, ties or layers among arguments is built.
+The model is built where modules or parameters stand in several places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from torch import nn
+from paramctl.records import Inventory
+from paramctl.spec import outline as spec_outline
+from paramctl.spec.holdings import TORCH_VERSION, holdings_of
+from paramctl.spec.model import Layer, LayerCall, ModuleSpec, Spec
 
-from paramctl.globs import compile_glob
-from paramctl.records import Inventory, ModuleRecord, ParameterRecord
-from paramctl.spec.model import Container, Layer, ModuleSpec, Repeat, Spec, unmatched_freeze
-from paramctl.tensors.collect import join, take_inventory
-from paramctl.tensors.construct import initialization
-from paramctl.tensors.prototypes import Prototypes
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def outline(
@@ -36,83 +34,28 @@ def outline(
         ParamctlError: as `paramctl.tensors.build.build` does.
     """
     if spec.aliased or spec.ties or spec.composed:
-        from paramctl.tensors.build import build  # most specs need not be built
+        from paramctl.tensors.build import build
+        from paramctl.tensors.collect import take_inventory
 
         model = build(spec, dtype=dtype)
         return take_inventory(model.net), model.notes
-    prototypes = Prototypes(spec, dtype or spec.dtype, _no_arguments)
-    with initialization(enabled=False):
-        prototypes.extent()
-    records: list[ParameterRecord] = []
-    for path, layer in _layers(spec.root, ""):
-        records += _at(path, prototypes.of(layer).parameters)
-    records, notes = _freeze(records, spec)
-    held: list[ParameterRecord] = []
-    if buffers:
-        for path, layer in _layers(spec.root, ""):
-            held += _at(path, prototypes.of(layer).buffers)
-    listed = tuple(_modules(spec.root, "", prototypes)) if modules else ()
-    return Inventory(tuple(records), tuple(held), listed), notes
+    return spec_outline.outline(spec, _holdings(spec, dtype or spec.dtype), buffers=buffers, modules=modules)
 
 
-def _layers(node: ModuleSpec, path: str) -> Iterator[tuple[str, Layer]]:
-    """Yield the path of every layer below a node with the layer, in model order."""
-    for child_path, child in _children(node, path):
-        if isinstance(child, Layer):
-            yield child_path, child
-        else:
-            yield from _layers(child, child_path)
+def _holdings(spec: Spec, dtype: str | None) -> dict[LayerCall, Inventory]:
+    layers: dict[LayerCall, Layer] = {}
+    for layer in spec_outline.layers_of(spec.root):
+        layers.setdefault(layer.call, layer)
+    held: dict[LayerCall, Inventory] = {}
+    if spec.torch_version == TORCH_VERSION:
+        told = ((call, holdings_of(call, dtype)) for call in layers)
+        held = {call: inventory for call, inventory in told if inventory is not None}
+    others = [layer for call, layer in layers.items() if call not in held]
+    if others:
+        from paramctl.tensors.prototypes import build_holdings
 
-
-def _modules(node: ModuleSpec, path: str, prototypes: Prototypes) -> Iterator[ModuleRecord]:
-    """Yield the record of every module at and below a node, in model order."""
-    if isinstance(node, Layer):
-        for record in prototypes.of(node).modules:
-            same_as = None if record.same_as is None else f"{path}.{record.same_as}"
-            yield ModuleRecord(join(path, record.path) if record.path else path, record.type_name, same_as)
-        return
-    yield ModuleRecord(path, node.kind if isinstance(node, Container) else "Sequential")
-    for child_path, child in _children(node, path):
-        yield from _modules(child, child_path, prototypes)
-
-
-def _children(node: Container | Repeat | Layer, path: str) -> Iterator[tuple[str, ModuleSpec]]:
-    """Yield the path and the node of every child; a repeated body once for each copy."""
-    if isinstance(node, Container):
-        for name, child in zip(node.child_names(), node.children, strict=True):
-            yield join(path, name), child
-    elif isinstance(node, Repeat):
-        for i in range(node.times):
-            yield join(path, str(i)), node.body
-
-
-def _at(path: str, records: tuple[ParameterRecord, ...]) -> list[ParameterRecord]:
-    """Return the records of a layer as they are where it stands at `path`."""
-    return [
-        ParameterRecord(
-            f"{path}.{record.name}",
-            f"{path}.{record.module}" if record.module else path,
-            record.module_type,
-            record.kind,
-            record.shape,
-            record.dtype,
-            record.requires_grad,
-            tuple(f"{path}.{alias}" for alias in record.aliases) if record.aliases else (),
-            record.owners,
-        )
-        for record in records
-    ]
-
-
-def _freeze(records: list[ParameterRecord], spec: Spec) -> tuple[list[ParameterRecord], list[str]]:
-    notes = []
-    for glob in spec.freeze:
-        matches = compile_glob(glob.text)
-        reached = {i for i, record in enumerate(records) if matches(record.names)}
-        records = [record._replace(requires_grad=False) if i in reached else record for i, record in enumerate(records)]
-        if not reached:
-            notes.append(unmatched_freeze(glob))
-    return records, notes
+        held |= build_holdings(spec, others, dtype, _no_arguments)
+    return held
 
 
 def _no_arguments(_: ModuleSpec) -> nn.Module:

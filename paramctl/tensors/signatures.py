@@ -29,7 +29,19 @@ def live_catalog() -> Catalog:
     classes = {
         name: value for name, value in vars(nn).items() if isinstance(value, type) and issubclass(value, nn.Module)
     }
-    return Catalog({name: entry_of(classes[name]) for name in sorted(classes)}, minor_version(torch.__version__))
+    return Catalog(
+        minor_version(torch.__version__),
+        {name: entry_of(classes[name]) for name in sorted(classes)},
+        _attributes(),
+    )
+
+
+def _attributes() -> dict[str, list[str]]:
+    """Return the attributes that every module has, and those that each container has besides."""
+    common = dir(nn.Module())
+    containers = (nn.Sequential(), nn.ModuleList(), nn.ModuleDict())
+    own = {type(each).__name__: sorted(set(dir(each)).difference(common)) for each in containers}
+    return {"Module": common, **own}
 
 
 def signature_of_class(layer: type[nn.Module]) -> LayerSignature:
@@ -155,4 +167,6 @@ def _generic_text(annotation: Any) -> str:
 if __name__ == "__main__":
     catalog = live_catalog()
     lines = (f"    {json.dumps(name)}: {json.dumps(catalog.entries[name])}" for name in catalog.names())
-    sys.stdout.write(f'{{\n  "torch": "{catalog.torch_version}",\n  "layers": {{\n' + ",\n".join(lines) + "\n  }\n}\n")
+    sys.stdout.write(f'{{\n  "torch": "{catalog.torch_version}",\n  "layers": {{\n' + ",\n".join(lines) + "\n  },\n")
+    lines = (f"    {json.dumps(name)}: {json.dumps(names)}" for name, names in catalog.attributes.items())
+    sys.stdout.write('  "attributes": {\n' + ",\n".join(lines) + "\n  }\n}\n")

@@ -25,6 +25,10 @@ TELL = (
         (["schema", "--output", "/dev/null"], 0),
         (["lst"], 2),
         (["list", "--fromat", "json"], 2),
+        (["list", "example:mlp"], 0),
+        (["list", "example:llama2_70b", "--format", "json"], 0),
+        (["list", "example:resnet18", "--tree", "--buffers"], 0),
+        (["list", "example:resnet18", "--layer", "layer4"], 0),
         (["list", "example:no"], 2),
         (["init", "example:mlp", "--scheme", "norml"], 2),
         (["init", "example:mlp", "--rule", "x"], 2),
@@ -64,7 +68,7 @@ def test_a_catalog_of_another_torch_is_not_used(monkeypatch, paramctl, write):
     from paramctl.sources import spec as source
     from paramctl.spec.catalog import Catalog
 
-    monkeypatch.setattr(source, "load_catalog", lambda: Catalog({}, "1.0"))
+    monkeypatch.setattr(source, "load_catalog", lambda: Catalog("1.0", {}, {}))
     assert paramctl("list", write("layers: [{Linear: [2, 1]}]")).code == 0
     result = paramctl("list", write("layers: [Liner]"))
     assert "did you mean 'Linear'?" in result.err

@@ -85,7 +85,7 @@ CASES = {
     "child with a dot": ("layers: {a.b: ReLU}\n", "spec.yaml:1:10", "'a.b' cannot name a module", None),
     "child named as a method": (
         "layers: {forward: ReLU}\n",
-        "spec.yaml:1:9",
+        "spec.yaml:1:10: layers.forward:",
         "a child of Sequential cannot be named 'forward'",
         None,
     ),

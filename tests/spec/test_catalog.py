@@ -21,6 +21,7 @@ def test_the_shipped_file_is_what_the_installed_torch_says():
     assert {name: list(CATALOG.entries[name]) for name in CATALOG.names()} == {
         name: list(live.entries[name]) for name in live.names()
     }
+    assert CATALOG.attributes == live.attributes
 
 
 EXAMPLES = {

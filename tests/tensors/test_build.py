@@ -48,6 +48,12 @@ def test_a_dtype_is_that_of_floating_tensors_except_where_a_layer_names_its_own(
     assert net[2].weight.dtype == torch.float16
 
 
+def test_a_device_and_a_dtype_of_null_are_as_good_as_none(spec):
+    for arguments in ("[2, 1, true, null, null]", "{in_features: 2, out_features: 1, dtype: null}"):
+        net = build(spec(f"layers: [{{Linear: {arguments}}}]\ndtype: float64")).net
+        assert [(each.device.type, each.dtype) for each in net.parameters()] == [("meta", torch.float64)] * 2
+
+
 def test_the_command_lines_dtype_wins_over_the_specs(spec):
     assert (
         build(spec("layers: [{Linear: [2, 2]}]\ndtype: float64"), dtype="float16").net[0].weight.dtype == torch.float16

@@ -95,8 +95,8 @@ def test_nothing_is_allocated_and_no_layer_is_built_twice(monkeypatch):
 
     built = []
     original = construct._torch_layer
-    monkeypatch.setattr(construct, "_torch_layer", lambda *args: built.append(args[0]) or original(*args))
-    spec = read("layers: [{Repeat: {times: 1000, layers: [{Linear: [100000, 100000]}, ReLU]}}]")
+    monkeypatch.setattr(construct, "_torch_layer", lambda *args: built.append(args[0].name) or original(*args))
+    spec = read("layers: [{Repeat: {times: 1000, layers: [{Linear: [100000, 100000]}, {RNN: [10000, 10000]}]}}]")
     held, _ = outline(spec)
-    assert sum(record.numel for record in held.parameters) == 1000 * (10**10 + 10**5)
-    assert built == ["Linear", "ReLU"]
+    assert sum(record.numel for record in held.parameters) == 1000 * (10**10 + 10**5 + 2 * 10**8 + 2 * 10**4)
+    assert built == ["RNN"]
