@@ -41,13 +41,20 @@ def python(*words: str) -> list[str]:
 def measure_once(contender: Contender) -> tuple[float, int]:
     """Run a command with its output thrown away; return its seconds and its peak memory in bytes."""
     start = time.perf_counter()
-    child = subprocess.Popen(contender.words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  our own
+    child = subprocess.Popen(  # noqa: S603  our own
+        contender.words, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.perf_counter() - start
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != contender.code:
         raise SystemExit(f"{' '.join(contender.words)} ended with {child.returncode}, not {contender.code}")
     return seconds, usage.ru_maxrss * 1024
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which Python keeps compiled modules, as it has them of an installed package."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def compare(title: str, ours: Contender, rival: Contender, *, runs: int, target: str) -> None:
