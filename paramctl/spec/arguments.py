@@ -65,6 +65,8 @@ class ArgumentReader:
 
     def _by_position(self, signature: LayerSignature, written: WrittenLayer) -> tuple[Argument, ...]:
         values, positional = written.positional, signature.positional
+        if not values:
+            return ()
         if len(values) > len(positional) and not signature.more_positional:
             takes = f"at most {len(positional)} arguments by position" if positional else "no arguments"
             message = f"{signature.name} takes {takes}, not {len(values)}"

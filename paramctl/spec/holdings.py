@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from paramctl.records import ITEM_SIZES, Inventory, Kind, ModuleRecord, ParameterRecord, Shape
-from paramctl.spec.model import DtypeName, LayerCall
+from paramctl.spec.model import LayerCall
 
 TORCH_VERSION: Final = "2.13"
 """The version of torch whose layers these are."""
@@ -50,22 +50,20 @@ def holdings_of(call: LayerCall, dtype: str | None) -> Inventory | None:
     if call.name in _WITHOUT_TENSORS:
         return Inventory((), (), (ModuleRecord("", call.name),))
     rule, made_as, arguments = _RULES.get(call.name), dtype or "float32", call.arguments()
-    if rule is None or made_as not in _DTYPES or any(isinstance(value, DtypeName) for value in arguments.values()):
+    if rule is None or made_as not in _DTYPES or arguments.get("dtype") is not None:
         return None
+    parameters: list[ParameterRecord] = []
+    buffers: list[ParameterRecord] = []
     try:
-        records = [_record(call.name, tensor, made_as) for tensor in rule(**arguments)]
+        for name, shape, kind, own_dtype in rule(**arguments):
+            held_as = own_dtype or made_as
+            _require(min(shape, default=1) >= 1 and prod(shape) * ITEM_SIZES[held_as] <= _MAX_BYTES)
+            is_parameter = kind == "parameter"
+            record = ParameterRecord(name, "", call.name, kind, shape, held_as, is_parameter)
+            (parameters if is_parameter else buffers).append(record)
     except _OnlyTheConstructorKnowsError:
         return None
-    parameters = tuple([record for record in records if record.kind == "parameter"])
-    buffers = tuple([record for record in records if record.kind == "buffer"])
-    return Inventory(parameters, buffers, (ModuleRecord("", call.name),))
-
-
-def _record(module_type: str, tensor: _Tensor, made_as: str) -> ParameterRecord:
-    name, shape, kind, dtype = tensor
-    dtype = dtype or made_as
-    _require(min(shape, default=1) >= 1 and prod(shape) * ITEM_SIZES[dtype] <= _MAX_BYTES)
-    return ParameterRecord(name, "", module_type, kind, shape, dtype, kind == "parameter")
+    return Inventory(tuple(parameters), tuple(buffers), (ModuleRecord("", call.name),))
 
 
 def _require(condition: bool) -> None:  # noqa: FBT001  it reads as `assert` does

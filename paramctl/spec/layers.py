@@ -12,7 +12,7 @@ from paramctl.references import Allowance, Reference, parse_reference
 from paramctl.spec.arguments import ArgumentReader
 from paramctl.spec.catalog import Catalog
 from paramctl.spec.document import MappingNode, Node, ScalarNode, SequenceNode
-from paramctl.spec.model import MAX_NAMES, Container, ContainerKind, Layer, LayerCall, ModuleSpec, Repeat
+from paramctl.spec.model import MAX_NAMES, MODULES, Container, ContainerKind, Layer, LayerCall, ModuleSpec, Repeat
 from paramctl.spec.reading import Mistakes, Path, shown, step
 from paramctl.spec.signatures import LayerSignature
 from paramctl.spec.written import WrittenLayer, read_written
@@ -189,9 +189,7 @@ class LayerReader:
             return None
         if reference is not None:
             call = replace(call, reference=reference)
-        if key and not any(
-            isinstance(value, Layer | Container | Repeat) for value in (*call.positional, *call.keywords.values())
-        ):
+        if key and not any(isinstance(value, MODULES) for value in (*call.positional, *call.keywords.values())):
             self._calls[key] = call
         return call
 

@@ -28,9 +28,13 @@ class Extent(NamedTuple):
     @classmethod
     def of(cls, inventory: Inventory) -> Extent:
         """Return the size of one layer."""
-        tensors = (*inventory.parameters, *inventory.buffers)
-        names = sum(1 + len(record.aliases) for record in inventory.parameters)
-        return cls(names, sum(record.nbytes for record in tensors), len(inventory.modules))
+        names = nbytes = 0
+        for record in inventory.parameters:
+            names += 1 + len(record.aliases)
+            nbytes += record.nbytes
+        for record in inventory.buffers:
+            nbytes += record.nbytes
+        return cls(names, nbytes, len(inventory.modules))
 
 
 def outline(spec: Spec, holdings: Holdings, *, buffers: bool, modules: bool) -> tuple[Inventory, list[str]]:
