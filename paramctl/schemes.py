@@ -11,14 +11,19 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
-FanMode: TypeAlias = Literal["fan_in", "fan_out"]
-Nonlinearity: TypeAlias = Literal[
-    "linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "sigmoid", "tanh", "relu", "leaky_relu", "selu",
-]  # fmt: skip
-OptionValue: TypeAlias = int | float | str
+from paramctl.scheme_options import (
+    Count,
+    FanMode,
+    Finite,
+    Fraction,
+    Nonlinearity,
+    NotNegative,
+    Option,
+    Positive,
+    option_of,
+)
 
 GLOROT = "Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks"
 HE = "He et al. 2015, Delving deep into rectifiers"
@@ -56,54 +61,6 @@ class TensorFacts:
         return self.shape[1] * receptive, self.shape[0] * receptive
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The least and the largest value of a number; `exclusive` leaves the least out."""
-
-    least: float
-    largest: float = math.inf
-    exclusive: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        return self.least <= value <= self.largest and not (self.exclusive and value == self.least)
-
-    def __str__(self) -> str:
-        if math.isfinite(self.largest):
-            return f"from {self.least:g} to {self.largest:g}"
-        return f"above {self.least:g}" if self.exclusive else f"{self.least:g} or more"
-
-
-FINITE = Range(-math.inf)
-Finite: TypeAlias = Annotated[float, FINITE]
-NotNegative: TypeAlias = Annotated[float, Range(0)]
-Positive: TypeAlias = Annotated[float, Range(0, exclusive=True)]
-Fraction: TypeAlias = Annotated[float, Range(0, 1)]
-Count: TypeAlias = Annotated[int, Range(1)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option of a scheme: `default` is None where it must be given; `choices` are the words that it may be."""
-
-    name: str
-    type: type
-    default: OptionValue | None
-    range: Range | None = None
-    choices: tuple[str, ...] = ()
-
-    def mistake(self, value: object) -> str | None:
-        """Say what the option expects if `value` is not that."""
-        if self.choices:
-            return None if value in self.choices else f"one of {', '.join(self.choices)}"
-        number = "an integer" if self.type is int else "a number"
-        accepted = int if self.type is int else (int, float)
-        if isinstance(value, bool) or not isinstance(value, accepted):
-            return number
-        if self.range is not None and (not math.isfinite(value) or value not in self.range):
-            return "a finite number" if self.range is FINITE else f"{number}, {self.range}"
-        return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheme:
     """A declared scheme.
@@ -116,6 +73,7 @@ class Scheme:
         dims: the least and the largest number of dimensions that it is defined for (None: any).
         ordered: two options, the first of which must be below the second.
         in_place: whether it changes what is there, where the others overwrite it.
+        own_defaults: the options whose default is not torch's.
         moments: the declaring function.
 
     """
@@ -127,7 +85,13 @@ class Scheme:
     dims: tuple[int, int | None]
     ordered: tuple[str, str] | None
     in_place: bool
+    own_defaults: tuple[str, ...]
     moments: Callable[..., Moments | None]
+
+    def telling(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that tell a reader something: those that are not as torch's own default has them."""
+        defaults = {name: option.default for name, option in self.options.items() if name not in self.own_defaults}
+        return {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}
 
     def undefined_for(self, shape: tuple[int, ...], options: Mapping[str, Any]) -> str | None:
         """Say why the scheme is not defined for a tensor of this shape, or return None where it is."""
@@ -147,11 +111,12 @@ def _declare(
     dims: tuple[int, int | None] = (0, None),
     ordered: tuple[str, str] | None = None,
     in_place: bool = False,
+    own_defaults: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Moments | None]], Scheme]:
     def declare(moments: Callable[..., Moments | None]) -> Scheme:
         hints = get_type_hints(moments, include_extras=True)
         options = {
-            name: _option(name, hints[name], None if given.default is given.empty else given.default)
+            name: option_of(name, hints[name], None if given.default is given.empty else given.default)
             for name, given in inspect.signature(moments).parameters.items()
             if given.kind is given.KEYWORD_ONLY
         }
@@ -163,19 +128,11 @@ def _declare(
             dims=dims,
             ordered=ordered,
             in_place=in_place,
+            own_defaults=own_defaults,
             moments=moments,
         )
 
     return declare
-
-
-def _option(name: str, hint: Any, default: OptionValue | None) -> Option:
-    if get_origin(hint) is Literal:
-        return Option(name=name, type=str, default=default, choices=get_args(hint))
-    if get_origin(hint) is Annotated:
-        number, span = get_args(hint)
-        return Option(name=name, type=number, default=default, range=span)
-    return Option(name=name, type=hint, default=default)
 
 
 def _two_point(ones: int, numel: int) -> Moments:
@@ -204,7 +161,7 @@ def uniform(_: TensorFacts, *, a: Finite = 0.0, b: Finite = 1.0) -> Moments:
     return Moments((a + b) / 2, (b - a) / math.sqrt(12), UNIFORM_KURTOSIS)
 
 
-@_declare("N(mean, std²)")
+@_declare("N(mean, std²)", own_defaults=("std",))
 def normal(_: TensorFacts, *, mean: Finite = 0.0, std: NotNegative = 0.01) -> Moments:
     """Draw from a normal distribution."""
     return Moments(mean, std)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
+from paramctl.render.fitting import fit
 from paramctl.render.pages import page
 from paramctl.render.table import TableData, abridged, rich_table
 from paramctl.reports.base import Report
@@ -32,7 +33,10 @@ class Shown(Report):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Show the report with Rich."""
         for block in page(self, styled=console.color_system is not None):
-            yield rich_table(abridged(block)) if isinstance(block, TableData) else block
+            if isinstance(block, TableData):
+                yield rich_table(*fit(abridged(block), options.max_width))
+            else:
+                yield block
 
     def _repr_html_(self) -> str:
         console = Console(file=io.StringIO(), record=True, width=_WIDTH)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from paramctl.schemes import SCHEMES, Moments, Nonlinearity, TensorFacts, gain_of
+from paramctl.scheme_options import Nonlinearity
+from paramctl.schemes import SCHEMES, Moments, TensorFacts, gain_of
 from paramctl.tensors.kernels import KERNELS, fill
 
 SHAPE = (300, 200)

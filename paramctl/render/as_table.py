@@ -8,8 +8,9 @@ from typing import Literal, cast
 
 from rich.console import Console
 
+from paramctl.render.layout import captured, table_text
 from paramctl.render.pages import page
-from paramctl.render.table import TableData, captured, table_text
+from paramctl.render.table import TableData
 from paramctl.reports.base import Report
 
 
@@ -28,7 +29,9 @@ def render(report: Report, width: int, color: str | None) -> Iterator[str]:
         legacy_windows=False,
     )
     for block in page(report, styled=color is not None):
-        if isinstance(block, TableData):
-            yield from table_text(block, console)
-        else:
-            yield captured(console, block)
+        pieces = table_text(block, console) if isinstance(block, TableData) else [captured(console, block)]
+        yield from pieces if color else map(_without_padding, pieces)
+
+
+def _without_padding(text: str) -> str:
+    return "\n".join([line.rstrip(" ") for line in text.split("\n")])

@@ -64,7 +64,10 @@ def statistics_columns(measured: Sequence[Statistics | None], *, norm: bool = Tr
     moments = ["mean", "std", "min", "max", *["norm"] * norm]
     counts = ["zeros"] * any(each.zeros and (each.min, each.max) != (0, 0) for each in known)
     counts += [name for name in ("nan", "inf") if any(getattr(each, name) for each in known)]
-    columns = [Column(name, [_moment(each, name) for each in measured], "right") for name in moments]
+    columns = [
+        Column(name, [_moment(each, name) for each in measured], "right", optional=name in {"min", "max"})
+        for name in moments
+    ]
     return columns + [Column(name, [_count(each, name) for each in measured], "right") for name in counts]
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from paramctl.records import Shape, Statistics, Values
 from paramctl.reports.base import Report, Row, finite, statistics_fields
-from paramctl.schemes import Moments
+from paramctl.schemes import SCHEMES, Moments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +19,11 @@ class AppliedRule:
     args: Mapping[str, Any]
 
     def __str__(self) -> str:
-        shown = {name: f"{value:g}" if isinstance(value, float) else value for name, value in self.args.items()}
-        arguments = ", ".join(f"{name}={value}" for name, value in shown.items())
+        scheme = SCHEMES.get(self.scheme)
+        shown = self.args if scheme is None else scheme.telling(self.args)
+        arguments = ", ".join(
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in shown.items()
+        )
         return f"{self.scheme}({arguments})" if arguments else self.scheme
 
 
@@ -35,6 +38,7 @@ class InitializedParameter:
         expected: what the formula promises; None where none does.
         deviates: whether the values are off by more than five standard errors; None where nothing is promised.
         note: why a rule for the whole model did not apply.
+        replaced: how many of the rules, the first ones, left no trace, since a later one overwrote everything.
         values: its elements, where they were asked for.
 
     """
@@ -47,6 +51,7 @@ class InitializedParameter:
     expected: Moments | None
     deviates: bool | None
     note: str | None
+    replaced: int = 0
     values: Values | None = None
 
     def fields(self) -> Row:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from paramctl.records import FLOATING_DTYPES, ITEM_SIZES
-from paramctl.schemes import SCHEMES, Option
+from paramctl.scheme_options import Option
+from paramctl.schemes import SCHEMES
 from paramctl.spec.catalog import Catalog
 from paramctl.spec.model import FILLS, LOSSES, MAX_NAMES, MAX_SEED, MIN_SEED
 from paramctl.spec.signatures import ArgumentType, LayerSignature

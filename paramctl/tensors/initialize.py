@@ -122,6 +122,7 @@ def describe_initialized(drawing: Drawing, values: torch.Tensor, *, with_values:
         expected=expected,
         deviates=None if expected is None else deviates(record, stats, expected),
         note=drawing.plan.note,
+        replaced=len(drawing.plan.rules) - len(drawing.plan.steps),
         values=TensorValues(values) if with_values else None,
     )
 

@@ -63,7 +63,10 @@ class TestPipes:
     def test_a_pipe_has_no_codes_and_the_width_of_the_content(self, process):
         page = process("list", "example:gpt2").out
         assert "\x1b" not in page
-        assert len({len(line) for line in page.splitlines()[:-1]}) == 1
+        rule = page.splitlines()[1]
+        assert set(rule) == {"─"}
+        assert max(len(line) for line in page.splitlines()) == len(rule)
+        assert all(line == line.rstrip() for line in page.splitlines())
         assert all(
             "transformer.h.10.attn.c_attn.weight" not in line or "[2304, 768]" in line for line in page.splitlines()
         )

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from paramctl.render import table
-from paramctl.render.table import Column, TableData, abridged, captured, rich_table, table_text
+from paramctl.render.fitting import fit
+from paramctl.render.layout import LONG, captured, table_text
+from paramctl.render.table import GAP, Column, TableData, abridged, rich_table
 
 
 def console(width, *, color):
@@ -54,8 +55,8 @@ def parameters(rows, *, styled):
 
 
 def by_rich(data, target):
-    widest = [table._widest(column) for column in data.columns]
-    return captured(target, rich_table(data), max(target.width, table._least_width(data, widest)))
+    fitted, widths = fit(data, target.width)
+    return captured(target, rich_table(fitted, widths), sum(widths) + len(GAP) * len(widths))
 
 
 @pytest.mark.parametrize("width", [1_000_000, 200, 80, 60, 40, 10])
@@ -82,7 +83,7 @@ CELL = st.text(st.sampled_from("ab.0 é漢\n"), max_size=12)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=4), st.integers(15, 60))
 def test_both_layouts_are_equal_whatever_the_cells_hold(rows, width):
-    first, second, third = zip(*rows, *[("0.weight", "Linear", "12")] * table.LONG, strict=True)
+    first, second, third = zip(*rows, *[("0.weight", "Linear", "12")] * LONG, strict=True)
     data = TableData((Column("name", first, folds=True), Column("x", second), Column("n", third, "right", total="3")))
     target = console(width, color=False)
     assert "".join(table_text(data, target)) == by_rich(data, target)

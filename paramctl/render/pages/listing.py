@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from paramctl.records import ParameterRecord
 from paramctl.render import text
@@ -36,14 +37,14 @@ def _table(report: ListReport, *, styled: bool) -> TableData:
     with_stats = any(stats is not None for stats in measured)
     if not with_stats:
         types = [text.escape(record.module_type or "") for record in records]
-        columns.append(Column("type", repeated(types, styled=styled)))
+        columns.append(Column("type", repeated(types, styled=styled), optional=True))
         columns.append(Column("shape", [text.shape(record.shape) for record in records]))
     if _differ(records, "kind"):
-        columns.append(Column("kind", repeated([record.kind for record in records], styled=styled)))
+        columns.append(Column("kind", [_kind_of(record) for record in records]))
+    elif _differ(records, "requires_grad"):
+        columns.append(Column("trainable", [_trainable(record) for record in records]))
     if _differ(records, "dtype"):
         columns.append(Column("dtype", repeated([record.dtype for record in records], styled=styled)))
-    if _differ(records, "requires_grad"):
-        columns.append(Column("trainable", [_trainable(record) for record in records]))
     numels = [text.grouped(record.numel) for record in records]
     columns.append(Column("elements", numels, "right", total=text.grouped(totals.numel)))
     if with_stats:
@@ -62,10 +63,17 @@ def _differ(records: Sequence[ParameterRecord], field: str) -> bool:
     return len({getattr(record, field) for record in records}) > 1
 
 
+_FROZEN: Final[Cell] = (("frozen", WRONG),)
+
+
 def _trainable(record: ParameterRecord) -> Cell:
+    return "yes" if record.requires_grad else _FROZEN
+
+
+def _kind_of(record: ParameterRecord) -> Cell:
     if record.kind != "parameter":
-        return ""
-    return "yes" if record.requires_grad else (("frozen", WRONG),)
+        return ((record.kind, DIM),)
+    return record.kind if record.requires_grad else _FROZEN
 
 
 def _in_common(report: ListReport) -> str:
