@@ -19,22 +19,37 @@ Holdings: TypeAlias = Mapping[LayerCall, Inventory]
 
 
 class Extent(NamedTuple):
-    """How large a part of a model is: its parameter names at every place, the bytes and modules that it takes."""
+    """How large a part of a model is.
+
+    Attributes:
+        names: the names of its parameters, at every place.
+        places: the places of its modules and buffers, likewise.
+        modules: the modules that there are to make.
+        nbytes: the bytes that its tensors take.
+
+    """
 
     names: int
-    nbytes: int
+    places: int
     modules: int
+    nbytes: int
 
     @classmethod
     def of(cls, inventory: Inventory) -> Extent:
         """Return the size of one layer."""
-        names = nbytes = 0
+        names, places, nbytes = 0, len(inventory.modules), 0
         for record in inventory.parameters:
             names += 1 + len(record.aliases)
             nbytes += record.nbytes
         for record in inventory.buffers:
+            places += 1 + len(record.aliases)
             nbytes += record.nbytes
-        return cls(names, nbytes, len(inventory.modules))
+        return cls(names, places, len(inventory.modules), nbytes)
+
+    def times(self, copies: int) -> Extent:
+        """Return the size of a `Repeat` of so many copies, the module that holds them included."""
+        names, places, modules, nbytes = (copies * each for each in self)
+        return Extent(names, places + 1, modules + 1, nbytes)
 
 
 def outline(spec: Spec, holdings: Holdings, *, buffers: bool, modules: bool) -> tuple[Inventory, list[str]]:
@@ -50,10 +65,10 @@ def outline(spec: Spec, holdings: Holdings, *, buffers: bool, modules: bool) -> 
         What it holds, and what the user should know.
 
     Raises:
-        ParamctlError: if the model has more than `MAX_NAMES` names.
+        ParamctlError: as `extent_of` does.
 
     """
-    measure(spec, holdings)
+    extent_of(spec, holdings)
     records: list[ParameterRecord] = []
     held: list[ParameterRecord] = []
     for path, layer in _layers(spec.root, ""):
@@ -66,17 +81,18 @@ def outline(spec: Spec, holdings: Holdings, *, buffers: bool, modules: bool) -> 
     return Inventory(tuple(records), tuple(held), listed), notes
 
 
-def measure(spec: Spec, holdings: Holdings) -> Extent:
+def extent_of(spec: Spec, holdings: Holdings) -> Extent:
     """Return the size of the whole model: what `Repeat` copies as often, what an alias repeats in names alone.
 
     Raises:
-        ParamctlError: if the model has more than `MAX_NAMES` names.
+        ParamctlError: if the model has more than `MAX_NAMES` parameter names, or places of modules and buffers.
 
     """
     extent = _extent(spec.root, holdings, {})
-    if extent.names > MAX_NAMES:
-        message = f"the model has {extent.names:,} parameter names, more than the limit of {MAX_NAMES:,}"
-        raise failure(message, where=spec.source, hint="Repeat and every alias count")
+    for count, what in ((extent.names, "parameter names"), (extent.places, "places of modules and buffers")):
+        if count > MAX_NAMES:
+            message = f"the model has {count:,} {what}, more than the limit of {MAX_NAMES:,}"
+            raise failure(message, where=spec.source, hint="Repeat and every alias count")
     return extent
 
 
@@ -98,16 +114,15 @@ def layers_of(node: ModuleSpec) -> Iterator[Layer]:
 
 def _extent(node: ModuleSpec, holdings: Holdings, met: dict[int, Extent]) -> Extent:
     if node.shared and id(node) in met:
-        return Extent(met[id(node)].names, 0, 0)
+        return met[id(node)]._replace(modules=0, nbytes=0)
     if isinstance(node, Layer):
         extent = Extent.of(holdings[node.call])
     elif isinstance(node, Repeat):
-        names, nbytes, modules = _extent(node.body, holdings, met)
-        extent = Extent(node.times * names, node.times * nbytes, node.times * modules + 1)
+        extent = _extent(node.body, holdings, met).times(node.times)
     else:
         below = [_extent(child, holdings, met) for child in node.children]
-        names, nbytes, modules = (sum(each) for each in zip(*below, strict=True)) if below else (0, 0, 0)
-        extent = Extent(names, nbytes, modules + 1)
+        names, places, modules, nbytes = map(sum, zip(*below, strict=True)) if below else (0, 0, 0, 0)
+        extent = Extent(names, places + 1, modules + 1, nbytes)
     if node.shared:
         met[id(node)] = extent
     return extent
@@ -163,11 +178,12 @@ def _at(path: str, records: tuple[ParameterRecord, ...]) -> list[ParameterRecord
 
 
 def _freeze(records: list[ParameterRecord], spec: Spec) -> tuple[list[ParameterRecord], list[str]]:
+    frozen: set[int] = set()
     notes = []
     for glob in spec.freeze:
         matches = compile_glob(glob.text)
-        reached = {i for i, record in enumerate(records) if matches(record.names)}
-        records = [record._replace(requires_grad=False) if i in reached else record for i, record in enumerate(records)]
+        reached = [i for i, record in enumerate(records) if matches(record.names)]
+        frozen.update(reached)
         if not reached:
             notes.append(unmatched_freeze(glob))
-    return records, notes
+    return [record._replace(requires_grad=False) if i in frozen else record for i, record in enumerate(records)], notes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from torch import nn
 
@@ -10,12 +12,16 @@ from paramctl.errors import failure, nearest
 from paramctl.globs import compile_glob
 from paramctl.records import join
 from paramctl.spec.model import Container, Layer, Located, ModuleSpec, Repeat, Spec, unmatched_freeze
-from paramctl.spec.outline import layers_of, measure
+from paramctl.spec.outline import extent_of, layers_of
 from paramctl.tensors import streams
+from paramctl.tensors.collect import named_modules
 from paramctl.tensors.construct import CONTAINERS, construct, initialization
 from paramctl.tensors.defaults import Programs, record_programs
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.prototypes import build_holdings
+
+Slots: TypeAlias = Mapping[str, tuple[nn.Module, str]]
+"""The module and the attribute that hold a parameter, by each of its names."""
 
 MODULE_BYTES = 4096
 """What a module object with two parameters takes, on the meta device; measured."""
@@ -54,7 +60,7 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
     """
     builder = _Builder(spec, dtype or spec.dtype, seed)
     with initialization(enabled=False):
-        extent = measure(
+        extent = extent_of(
             spec,
             build_holdings(spec, layers_of(spec.root), builder.dtype, _Builder(spec, builder.dtype, None).argument),
         )
@@ -66,16 +72,29 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
     programs = Programs({}, complete=True)
     if seed is not None:
         torch_layers = [
-            module for module, node in builder.origins if isinstance(node, Layer) and node.call.reference is None
+            module
+            for module, node in builder.origins
+            if isinstance(node, Layer) and node.call.reference is None and id(module) not in builder.initialized
         ]
         programs = record_programs(*torch_layers, complete=True)
-    for names in spec.ties:
-        tie(net, names)
+    if spec.ties:
+        slots = parameter_slots(net)
+        for names in spec.ties:
+            tie(slots, names)
     notes = [note for glob in spec.freeze if (note := freeze(net, glob))]
     return BuiltModel(net=net, origins=builder.origins, programs=programs, notes=notes)
 
 
-def tie(net: nn.Module, names: tuple[Located, ...]) -> None:
+def parameter_slots(net: nn.Module) -> Slots:
+    """Return where the parameter of each name is held."""
+    return {
+        join(path, attribute): (module, attribute)
+        for path, module in named_modules(net)
+        for attribute, _ in module.named_parameters(recurse=False, remove_duplicate=False)
+    }
+
+
+def tie(slots: Slots, names: tuple[Located, ...]) -> None:
     """Make several names refer to one Parameter, that of the first name.
 
     Raises:
@@ -83,9 +102,10 @@ def tie(net: nn.Module, names: tuple[Located, ...]) -> None:
 
     """
     first, *others = names
-    kept = _parameter(net, first)
+    kept = getattr(*_slot(slots, first))
     for other in others:
-        replaced = _parameter(net, other)
+        slot = _slot(slots, other)
+        replaced = getattr(*slot)
         for what, one, two in (
             ("shape", list(kept.shape), list(replaced.shape)),
             ("dtype", kept.dtype, replaced.dtype),
@@ -94,8 +114,7 @@ def tie(net: nn.Module, names: tuple[Located, ...]) -> None:
                 raise failure(
                     f"cannot tie {other.text} to {first.text}: their {what}s differ, {two} and {one}", where=other.where
                 )
-        module, _, attribute = other.text.rpartition(".")
-        setattr(net.get_submodule(module), attribute, kept)
+        setattr(*slot, kept)
 
 
 def freeze(net: nn.Module, glob: Located) -> str | None:
@@ -107,11 +126,10 @@ def freeze(net: nn.Module, glob: Located) -> str | None:
     return None if frozen else unmatched_freeze(glob)
 
 
-def _parameter(net: nn.Module, name: Located) -> nn.Parameter:
-    known = dict(net.named_parameters(remove_duplicate=False))
-    if name.text not in known:
-        raise failure(f"there is no parameter {name.text!r} to tie", where=name.where, hint=nearest(name.text, known))
-    return known[name.text]
+def _slot(slots: Slots, name: Located) -> tuple[nn.Module, str]:
+    if name.text not in slots:
+        raise failure(f"there is no parameter {name.text!r} to tie", where=name.where, hint=nearest(name.text, slots))
+    return slots[name.text]
 
 
 @dataclass(slots=True)
@@ -121,6 +139,8 @@ class _Builder:
     seed: int | None
     origins: list[tuple[nn.Module, ModuleSpec]] = field(default_factory=list)
     instances: dict[int, dict[int, nn.Module]] = field(default_factory=lambda: {0: {}})
+    initialized: set[int] = field(default_factory=set)
+    inside_users_layer: bool = False
 
     def module(self, node: ModuleSpec, path: str) -> nn.Module:
         """Build a module, or return the one that the same node gave before in the same copy of its Repeat."""
@@ -156,8 +176,16 @@ class _Builder:
         return self.module(node, "")
 
     def layer(self, node: Layer, path: str) -> nn.Module:
+        """Build a layer: with values if it is the user's own, or an argument of one that may change them."""
         where = self.spec.position(node)
+        if self.inside_users_layer:
+            module = construct(node, where, device="cpu", dtype=self.dtype, build=self.argument)
+            self.initialized.add(id(module))
+            return module
         if node.call.reference is None or self.seed is None:
             return construct(node, where, device="meta", dtype=self.dtype, build=self.argument)
+        self.inside_users_layer = True
         with initialization(enabled=True), streams.global_stream(self.seed, path):
-            return construct(node, where, device="cpu", dtype=self.dtype, build=self.argument)
+            module = construct(node, where, device="cpu", dtype=self.dtype, build=self.argument)
+        self.inside_users_layer = False
+        return module

@@ -25,6 +25,15 @@ def test_a_tie_makes_every_name_the_parameter_of_the_first(spec):
     assert net.a.bias is not net.b.bias
 
 
+def test_a_tie_by_another_name_of_an_aliased_layer_follows_the_first_tie(spec):
+    text = (
+        "layers: {a: &a {Linear: [2, 2]}, b: *a, c: {Linear: [2, 2]}, d: {Linear: [2, 2]}}\n"
+        "tie: [[c.weight, a.weight], [b.weight, d.weight]]"
+    )
+    net = build(spec(text)).net
+    assert net.a.weight is net.b.weight is net.c.weight is net.d.weight
+
+
 def test_a_tie_in_a_recurrent_layer_reaches_its_forward(spec):
     net = build(spec("layers: [{RNN: [2, 2]}]\ntie: [[0.weight_ih_l0, 0.weight_hh_l0]]")).net
     rnn = net[0]
@@ -80,7 +89,9 @@ def test_a_layer_of_ones_own_that_needs_values_is_built_all_the_same(spec, write
 
 def test_what_would_not_fit_in_memory_is_refused_before_it_is_built(spec, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: 100_000)
-    with pytest.raises(ParamctlError, match=r"would take 4,100,096 bytes of memory; 100,000 are available"):
+    with pytest.raises(
+        ParamctlError, match=r"would take 3\.9 MiB of memory \(4,100,096 bytes\); 97\.7 KiB are available"
+    ):
         build(spec("layers: [{Repeat: {times: 999, layer: ReLU}}]"))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paramctl.errors import ParamctlError
 from paramctl.references import Allowance
 from paramctl.spec.catalog import load_catalog
 from paramctl.spec.read import read_spec
@@ -75,7 +76,7 @@ def test_the_outline_of_any_spec_is_the_inventory_of_its_model(layers, freeze, d
     ],
 )
 def test_a_spec_with_ties_aliases_or_layers_as_arguments_is_built(text):
-    with pytest.warns(UserWarning, match="enable_nested_tensor") if "Encoder" in text else torch.no_grad():
+    with pytest.warns(UserWarning, match="enable_nested_tensor") if "Encoder" in text else nullcontext():
         spec = read(text)
         assert outline(spec)[0] == take_inventory(build(spec).net)
 
@@ -88,6 +89,24 @@ def test_a_chain_of_aliases_below_the_limit_lists_every_name():
     (record,) = outline(read("\n".join(lines)))[0].parameters
     assert len(record.names) == 1 + 6 + 36 + 216 + 1296
     assert record.owners == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "layers: [{Repeat: {times: 100000, layer: {Repeat: {times: 100000, layer: ReLU}}}}]",
+        "layers: {a: &a {Sequential: [ReLU, ReLU, ReLU, ReLU, ReLU, ReLU, ReLU, ReLU, ReLU, ReLU]}, "
+        + ", ".join(
+            f"{x}: &{x} {{Sequential: [{', '.join([f'*{y}'] * 10)}]}}" for y, x in zip("abcdef", "bcdefg", strict=True)
+        )
+        + "}",
+        "layers: [{Repeat: {times: 5000000, layer: {BatchNorm1d: {num_features: 1, affine: false}}}}]",
+    ],
+    ids=["repeat", "alias", "buffers"],
+)
+def test_a_bomb_without_parameters_is_refused_too(text):
+    with pytest.raises(ParamctlError, match="places of modules and buffers, more than the limit of 5,000,000"):
+        outline(read(text), buffers=True)
 
 
 def test_nothing_is_allocated_and_no_layer_is_built_twice(monkeypatch):
