@@ -195,10 +195,9 @@ def _explainer(module: nn.Module) -> Callable[[Sequence[Running], BaseException]
 
     def explain(running: Sequence[Running], error: BaseException) -> ParamctlError:
         failed = running[-1] if running else Running(module, ())
-        shapes = " and ".join(str(list(shape)) for shape in failed.shapes) or "no tensor"
         path = paths.get(id(failed.module), "")
         named = f"{path} ({type(failed.module).__name__})" if path else type(failed.module).__name__
-        message = f"{named} failed in forward on an input of {shapes}: {user_code.describe(error)}"
+        message = f"{named} failed in forward on an input of {failed}: {user_code.describe(error)}"
         return failure(message, hint=user_code.their_frames(error))
 
     return explain

@@ -19,10 +19,24 @@ from paramctl.tensors.statistics import measure
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A module whose forward has begun, and the shapes of the tensors that it was given."""
+    """A module whose forward has begun, and what it was given."""
 
     module: nn.Module
-    shapes: tuple[tuple[int, ...], ...]
+    inputs: tuple[Any, ...]
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """The tensors among what it was given."""
+        return [each for each in self.inputs if isinstance(each, torch.Tensor)]
+
+    def __str__(self) -> str:
+        """Name what it was given: the shapes of tensors, the types of everything else that may hold some."""
+        shown = [
+            str(list(each.shape)) if isinstance(each, torch.Tensor) else f"a {type(each).__name__}"
+            for each in self.inputs
+            if isinstance(each, torch.Tensor | tuple | list | dict)
+        ]
+        return " and ".join(shown) or "no tensor"
 
 
 Explain: TypeAlias = Callable[[Sequence[Running], BaseException], ParamctlError]
@@ -108,14 +122,14 @@ def _forward(net: nn.Module, inputs: Sequence[Any], explain: Explain) -> tuple[t
 
 
 def _backward(output: torch.Tensor, objective: Objective) -> float:
-    try:
-        loss = objective.compute(output)
-        if loss.is_complex():
-            raise failure("the loss is a complex number, and backward needs a real one")
-        if loss.requires_grad:
-            loss.backward()  # type: ignore[no-untyped-call]
-    except (RuntimeError, NotImplementedError, IndexError) as error:
-        raise failure(f"backward failed: {user_code.describe(error)}", hint=user_code.their_frames(error)) from error
+    loss = user_code.call_theirs("computing the loss", objective.compute, output)
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        got = f"a tensor of {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
+        raise failure(f"the loss is {got}, and backward needs a tensor of one element")
+    if loss.is_complex():
+        raise failure("the loss is a complex number, and backward needs a real one")
+    if loss.requires_grad:
+        user_code.call_theirs("backward", loss.backward)
     return float(loss.detach())
 
 
@@ -124,11 +138,12 @@ def _watched(net: nn.Module, running: list[Running]) -> Iterator[None]:
     """Keep `running` up to date while forward runs; after a failure it shows the modules that did not finish."""
 
     def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        shapes = tuple(tuple(each.shape) for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor))
-        running.append(Running(module, shapes))
+        running.append(Running(module, (*args, *kwargs.values())))
 
-    def leave(*_: Any) -> None:
-        running.pop()
+    def leave(module: nn.Module, *_: Any) -> None:
+        # Modules inside this one that failed, and whose failure was caught, have not left.
+        while running.pop().module is not module:
+            pass
 
     handles = []
     for module in net.modules():

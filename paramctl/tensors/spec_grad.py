@@ -13,7 +13,7 @@ from paramctl.errors import ParamctlError, failure
 from paramctl.records import FLOATING_DTYPES, ITEM_SIZES
 from paramctl.reports.grad import GradReport
 from paramctl.spec.model import Fill, InputSpec, Layer, Loss, ModuleSpec, Repeat, Spec
-from paramctl.spec.shapes import first_layer, shape_taken
+from paramctl.spec.shapes import first_layer, misfit, shape_taken
 from paramctl.tensors import streams, user_code
 from paramctl.tensors.backward import Explain, Running, run_passes
 from paramctl.tensors.build import BuiltModel, build
@@ -116,14 +116,27 @@ def _explainer(spec: Spec, built: BuiltModel) -> Explain:
         failed, innermost = known[-1], running[-1]
         node = nodes[id(failed.module)]
         inner = f", in its {type(innermost.module).__name__}," if innermost is not failed else ""
-        shapes = " and ".join(str(list(shape)) for shape in failed.shapes) or "no tensor"
         layer = f"layer {paths.get(id(failed.module), '')}, {_written(node)}"
-        message = f"{layer}{inner} failed in forward on an input of {shapes}: {user_code.describe(error)}"
-        taken = shape_taken(node) if isinstance(node, Layer) else None
-        hint = user_code.their_frames(error) or (f"it takes {taken[0]}" if taken else None)
+        message = f"{layer}{inner} failed in forward on an input of {failed}: {user_code.describe(error)}"
+        hint = user_code.their_frames(error) or _hint(node, failed, error)
         return failure(message, where=spec.position(node), hint=hint)
 
     return explain
+
+
+def _hint(node: ModuleSpec, failed: Running, error: BaseException) -> str | None:
+    """Say what would be right, where the input that reached a module tells."""
+    if any(isinstance(each, tuple) for each in failed.inputs):
+        return "the layer before it returns a tuple, all of which is handed on: take it apart in a layer of your own"
+    for given in failed.tensors[:1]:
+        return misfit(node, tuple(given.shape), floating=given.is_floating_point()) or _batch_hint(error)
+    return None
+
+
+def _batch_hint(error: BaseException) -> str | None:
+    if "more than 1 value per channel" in str(error):
+        return "in training a batch norm needs more than one example: enlarge the batch, or add --mode eval"
+    return None
 
 
 def _written(node: ModuleSpec) -> str:

@@ -126,8 +126,8 @@ def test_a_model_too_large_is_refused_before_it_is_allocated(paramctl, monkeypat
     result = paramctl("grad", "example:llama2_70b", "--input-shape", "1,8", "--fill", "randint(0,9)")
     assert result.code == 2
     assert result.err == (
-        "error: parameters, gradients and the input would take 275,906,592,800 bytes of memory; "
-        "2,147,483,648 are available\n"
+        "error: parameters, gradients and the input would take 258 GiB of memory (276,955,168,800 bytes); "
+        "2.0 GiB are available (2,147,483,648 bytes)\n"
     )
 
 
@@ -165,6 +165,66 @@ def test_a_failure_in_forward_names_layer_arguments_and_shape_once(layers, shape
     assert message in result.err
     assert result.err.startswith("error: spec.yaml:1:")
     assert result.err.count("error:") == 1
+
+
+@pytest.mark.parametrize(
+    ("layers", "words", "hint"),
+    [
+        ("[{Linear: [4, 2]}]", ["--input-shape", "1,4", "--fill", "randint(0,9)"], "it takes floating numbers: try --fill rand"),
+        ("[{Embedding: [9, 2]}]", ["--input-shape", "1,4"], "it takes indexes: try --fill 'randint(0,9)'"),
+        ("[{Conv2d: [3, 8, 5]}]", ["--input-shape", "1,4,9,9"], "it takes [N, 3, H, W]"),
+        ("[{BatchNorm1d: 3}]", ["--input-shape", "1,3"], "enlarge the batch, or add --mode eval"),
+        ("[{LSTM: [3, 4]}, {Linear: [4, 1]}]", ["--input-shape", "5,2,3"], "take it apart in a layer of your own"),
+        ("[{ModuleDict: {a: ReLU}}]", ["--input-shape", "1"], "a ModuleDict holds modules and cannot be called"),
+    ],
+)  # fmt: skip
+def test_the_hint_after_a_failure_in_forward_is_about_what_is_wrong(layers, words, hint, paramctl, write):
+    result = paramctl("grad", write(f"layers: {layers}"), *words)
+    assert result.code == 2
+    assert f"hint: {hint}" in result.err or hint in result.err.splitlines()[-1]
+
+
+def test_a_tuple_that_reaches_a_layer_is_named(paramctl, write):
+    result = paramctl("grad", write("layers: [{LSTM: [3, 4]}, {Linear: [4, 1]}]"), "--input-shape", "5,2,3")
+    assert "failed in forward on an input of a tuple" in result.err
+
+
+def test_what_a_layer_of_ones_own_refers_to_elsewhere_stays_its_parameter(report, write):
+    write(
+        "import torch\nfrom torch import nn\n"
+        "class Listed(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.first = nn.Parameter(torch.zeros(2))\n"
+        "        self.second = nn.Parameter(torch.zeros(2))\n"
+        "        self.every = [self.first, self.second]\n"
+        "        self.first.register_hook(lambda gradient: 5 * gradient)\n"
+        "    def forward(self, x):\n"
+        "        return x + sum(self.every)\n",
+        "listed.py",
+    )
+    spec = write("layers: [{listed.py:Listed: }]\ninput: {shape: [2]}\ninit: [{match: '*', scheme: ones}]")
+    answer = report("grad", spec, "--allow", "listed.py", "--values")
+    assert [row["values"] for row in answer["parameters"]] == [[5.0, 5.0], [1.0, 1.0]]
+    assert 4 <= answer["loss"] < 6
+
+
+def test_a_failure_of_the_users_backward_is_no_bug(paramctl, write):
+    write(
+        "import torch\nfrom torch import nn\n"
+        "class Stop(torch.autograd.Function):\n"
+        "    @staticmethod\n"
+        "    def forward(ctx, x): return x.clone()\n"
+        "    @staticmethod\n"
+        "    def backward(ctx, grad): raise SystemExit('stop')\n"
+        "class Layer(nn.Linear):\n"
+        "    def forward(self, x): return Stop.apply(super().forward(x))\n",
+        "stopping.py",
+    )
+    spec = write("layers: [{stopping.py:Layer: [2, 2]}]\ninput: {shape: [1, 2]}")
+    result = paramctl("grad", spec, "--allow", "stopping.py")
+    assert result.code == 2
+    assert "backward failed: SystemExit: stop" in result.err
 
 
 def test_a_device_that_is_not_there_is_refused(paramctl):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from paramctl.errors import failure
+from paramctl.errors import ParamctlError, failure
 from paramctl.tensors.backward import run_passes
 from paramctl.tensors.loss import Objective
 
@@ -14,7 +14,7 @@ def run(net, *inputs, passes=1):
 
     def explain(running, error):
         seen.append([type(each.module).__name__ for each in running])
-        return failure(f"{[each.shapes for each in running]}: {error}")
+        return failure(f"{[str(each) for each in running]}: {error}")
 
     result = run_passes(net, inputs, lambda _: Objective(torch.sum, "sum"), passes=passes, explain=explain)
     assert seen == []
@@ -75,12 +75,12 @@ def test_the_modules_that_were_running_are_known_after_a_failure():
     seen = []
 
     def explain(running, error):
-        seen.extend((type(each.module).__name__, each.shapes) for each in running)
+        seen.extend((type(each.module).__name__, str(each)) for each in running)
         return failure(str(error))
 
     with pytest.raises(Exception, match="cannot be multiplied"):
         run_passes(net, (torch.rand(5, 2),), lambda _: Objective(torch.sum, ""), passes=1, explain=explain)
-    assert seen == [("Sequential", ((5, 2),)), ("Sequential", ((5, 3),)), ("Linear", ((5, 3),))]
+    assert seen == [("Sequential", "[5, 2]"), ("Sequential", "[5, 3]"), ("Linear", "[5, 3]")]
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
 
 
@@ -109,3 +109,75 @@ def test_an_output_that_is_no_tensor_is_reported():
 
     with pytest.raises(Exception, match="the model returned no tensor but str"):
         run(Net(2, 2), torch.rand(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (lambda output: output, r"the loss is a tensor of \[1, 2\], and backward needs a tensor of one element"),
+        (lambda output: 3.0, "the loss is a float"),
+        (lambda output: output.missing, "computing the loss failed: AttributeError"),
+        (lambda output: output.sum() * 1j, "the loss is a complex number"),
+    ],
+)
+def test_a_loss_that_backward_cannot_start_from_is_named(objective, message):
+    def fail(running, error):
+        raise AssertionError
+
+    with pytest.raises(ParamctlError, match=message):
+        run_passes(nn.Linear(2, 2), (torch.rand(1, 2),), lambda _: Objective(objective, ""), passes=1, explain=fail)
+
+
+def test_any_failure_in_backward_is_the_users():
+    class Exits(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            raise ValueError("no way back")
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            return Exits.apply(super().forward(x))
+
+    with pytest.raises(ParamctlError, match="backward failed: ValueError: no way back"):
+        run(Net(2, 2), torch.rand(1, 2))
+
+
+def test_a_failure_that_forward_caught_is_not_blamed_for_the_next_one():
+    class Inner(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("first")
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Inner()
+
+        def forward(self, x):
+            try:
+                return self.inner(x)
+            except RuntimeError:
+                return x
+
+    class Second(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("second")
+
+    seen = []
+
+    def explain(running, error):
+        seen.extend(type(each.module).__name__ for each in running)
+        return failure(str(error))
+
+    with pytest.raises(ParamctlError, match="second"):
+        run_passes(
+            nn.Sequential(Outer(), Second()),
+            (torch.rand(1),),
+            lambda _: Objective(torch.sum, ""),
+            passes=1,
+            explain=explain,
+        )
+    assert seen == ["Sequential", "Second"]
