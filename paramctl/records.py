@@ -26,19 +26,27 @@ ITEM_SIZES: Mapping[str, int] = MappingProxyType(
 )
 """Bytes of one element, by the canonical name of the dtype (torch's own name without ``torch.``)."""
 
-FLOATING_DTYPES: Mapping[str, float] = MappingProxyType(
+
+class Precision(NamedTuple):
+    """The machine epsilon of a floating dtype, and its smallest positive number."""
+
+    epsilon: float
+    smallest: float
+
+
+FLOATING_DTYPES: Mapping[str, Precision] = MappingProxyType(
     {
-        "float64": 2.0**-52,
-        "float32": 2.0**-23,
-        "float16": 2.0**-10,
-        "bfloat16": 2.0**-7,
-        "float8_e4m3fn": 2.0**-3,
-        "float8_e4m3fnuz": 2.0**-3,
-        "float8_e5m2": 2.0**-2,
-        "float8_e5m2fnuz": 2.0**-2,
+        "float64": Precision(2.0**-52, 2.0**-1074),
+        "float32": Precision(2.0**-23, 2.0**-149),
+        "float16": Precision(2.0**-10, 2.0**-24),
+        "bfloat16": Precision(2.0**-7, 2.0**-133),
+        "float8_e4m3fn": Precision(2.0**-3, 2.0**-9),
+        "float8_e4m3fnuz": Precision(2.0**-3, 2.0**-10),
+        "float8_e5m2": Precision(2.0**-2, 2.0**-16),
+        "float8_e5m2fnuz": Precision(2.0**-2, 2.0**-17),
     }
 )
-"""The dtypes that a model's floating parameters can be cast to, each with its machine epsilon."""
+"""The dtypes that a model's floating parameters can be cast to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,7 @@ class Scheme:
         ordered: two options, the first of which must be below the second.
         in_place: whether it changes what is there, where the others overwrite it.
         own_defaults: the options whose default is not torch's.
+        real: whether it is defined for real numbers alone.
         moments: the declaring function.
 
     """
@@ -86,6 +87,7 @@ class Scheme:
     ordered: tuple[str, str] | None
     in_place: bool
     own_defaults: tuple[str, ...]
+    real: bool
     moments: Callable[..., Moments | None]
 
     def telling(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,6 +114,7 @@ def _declare(
     ordered: tuple[str, str] | None = None,
     in_place: bool = False,
     own_defaults: tuple[str, ...] = (),
+    real: bool = False,
 ) -> Callable[[Callable[..., Moments | None]], Scheme]:
     def declare(moments: Callable[..., Moments | None]) -> Scheme:
         hints = get_type_hints(moments, include_extras=True)
@@ -129,6 +132,7 @@ def _declare(
             ordered=ordered,
             in_place=in_place,
             own_defaults=own_defaults,
+            real=real,
             moments=moments,
         )
 
@@ -142,7 +146,8 @@ def _two_point(ones: int, numel: int) -> Moments:
 
 def gain_of(nonlinearity: Nonlinearity, negative_slope: float) -> float:
     """Return the gain that keeps a signal's variance through a nonlinearity, as `torch.nn.init.calculate_gain` does."""
-    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + negative_slope**2)), "selu": 3 / 4}
+    leaky = math.sqrt(2) / math.hypot(1, negative_slope)
+    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "leaky_relu": leaky, "selu": 3 / 4}
     return gains.get(nonlinearity, 1.0)
 
 
@@ -167,24 +172,32 @@ def normal(_: TensorFacts, *, mean: Finite = 0.0, std: NotNegative = 0.01) -> Mo
     return Moments(mean, std)
 
 
-@_declare("N(mean, std²), what falls outside [a, b] drawn again", ordered=("a", "b"))
+@_declare("N(mean, std²), what falls outside [a, b] drawn again", ordered=("a", "b"), real=True)
 def trunc_normal(
     _: TensorFacts, *, mean: Finite = 0.0, std: Positive = 1.0, a: Finite = -2.0, b: Finite = 2.0
 ) -> Moments | None:
     """Draw from a normal distribution cut off at two bounds."""
     low, high = (a - mean) / std, (b - mean) / std
-
-    def density(x: float) -> float:
-        return math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-
     # erfc of the two far ends on the same side keeps the digits that a difference of two values near 1 loses.
     side = -1 if low > 0 else 1
     mass = side * (math.erfc(-side * high / math.sqrt(2)) - math.erfc(-side * low / math.sqrt(2))) / 2
     if mass <= 0:
         return None
-    shift = (density(low) - density(high)) / mass
-    variance = 1 + (low * density(low) - high * density(high)) / mass - shift**2
-    return Moments(mean + std * shift, std * math.sqrt(max(variance, 0.0)))
+    # The raw moments of the standardised variable, by m(k) = (k - 1) m(k - 2) - [x^(k-1) density(x)] / mass.
+    first = (_weighted_density(low, 0) - _weighted_density(high, 0)) / mass
+    second = 1 + (_weighted_density(low, 1) - _weighted_density(high, 1)) / mass
+    third = 2 * first + (_weighted_density(low, 2) - _weighted_density(high, 2)) / mass
+    fourth = 3 * second + (_weighted_density(low, 3) - _weighted_density(high, 3)) / mass
+    variance = max(second - first**2, 0.0)
+    central = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
+    kurtosis = max(central / variance**2, 1.0) if variance > 0 else UNIFORM_KURTOSIS
+    return Moments(mean + std * first, std * math.sqrt(variance), kurtosis)
+
+
+def _weighted_density(x: float, power: int) -> float:
+    """Return x^power times the density of the standard normal at x; 0 far out, where the power alone overflows."""
+    density = math.exp(-x * x / 2) / math.sqrt(2 * math.pi) if abs(x) < 40 else 0.0
+    return x**power * density if density else 0.0
 
 
 @_declare("val everywhere")
@@ -245,7 +258,9 @@ def kaiming_normal(
     return Moments(0.0, _he_std(tensor, a, mode, nonlinearity))
 
 
-@_declare("gain · Q, with Q's rows or columns orthonormal, uniform over such matrices", source=SAXE, dims=(2, None))
+@_declare(
+    "gain · Q, with Q's rows or columns orthonormal, uniform over such matrices", source=SAXE, dims=(2, None), real=True
+)
 def orthogonal(tensor: TensorFacts, *, gain: Finite = 1.0) -> Moments:
     """Keep the length of every signal, as a matrix of the first size by the product of the others."""
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])

@@ -134,3 +134,23 @@ def test_a_scheme_is_undefined_exactly_where_torch_refuses(name, shape, defined)
 
 def test_dirac_is_undefined_where_its_groups_do_not_divide():
     assert "groups" in SCHEMES["dirac"].undefined_for((5, 4, 3), {"groups": 2})
+
+
+@pytest.mark.parametrize("bounds", [(-2.0, 2.0), (-1.0, 5.0), (3.0, 100.0), (-1e200, 1e200), (-8.0, -6.0)])
+def test_the_kurtosis_of_a_truncated_normal_is_that_of_its_density(bounds):
+    a, b = bounds
+    low, high = max(a, -40.0), min(b, 40.0)
+    x = torch.linspace(low, high, 2_000_001, dtype=torch.float64)
+    weights = torch.exp((x.square().min() - x.square()) / 2)
+    weights[[0, -1]] /= 2
+    weights /= weights.sum()
+    mean = (weights * x).sum()
+    variance = (weights * (x - mean) ** 2).sum()
+    moments = SCHEMES["trunc_normal"].moments(TensorFacts((3,)), mean=0.0, std=1.0, a=a, b=b)
+    assert moments.mean == pytest.approx(mean.item(), abs=1e-6)
+    assert moments.std == pytest.approx(variance.sqrt().item(), rel=1e-5)
+    assert moments.kurtosis == pytest.approx((weights * (x - mean) ** 4).sum().item() / variance.item() ** 2, rel=1e-3)
+
+
+def test_a_huge_slope_has_a_gain():
+    assert gain_of("leaky_relu", 1e200) == pytest.approx(2**0.5 * 1e-200)

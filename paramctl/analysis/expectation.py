@@ -53,7 +53,8 @@ def deviates(record: ParameterRecord, stats: Statistics, expected: Moments) -> b
     if stats.mean is None or stats.std is None or stats.nan or stats.inf:
         return True
     n = record.numel
-    rounding = FLOATING_DTYPES.get(record.dtype, FLOATING_DTYPES["float32"]) * (abs(expected.mean) + expected.std)
+    precision = FLOATING_DTYPES.get(record.dtype, FLOATING_DTYPES["float32"])
+    rounding = precision.epsilon * (abs(expected.mean) + expected.std) + precision.smallest / 2
     mean_error = STANDARD_ERRORS * expected.std / math.sqrt(n) + rounding
     # A sample of n has on average a population std that is smaller by a factor of √((n − 1)/n).
     std_error = STANDARD_ERRORS * expected.std * math.sqrt(max(expected.kurtosis - 1, 0.0) / (4 * n)) + rounding

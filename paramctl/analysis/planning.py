@@ -93,6 +93,7 @@ def _misfit(rule: InitRule, target: InitTarget, reason: str) -> Problem:
 def _for_whole_model(current: InitPlan, rule: InitRule) -> InitPlan:
     """Follow ``--scheme``: the scheme to the weights, zeros to the biases, the rest as it is."""
     target = current.target
+    zeros = InitRule(match=None, scheme=SCHEMES["zeros"], options={}, where=rule.where)
     if target.normalization:
         return current
     if len(target.record.shape) >= 2:
@@ -100,8 +101,7 @@ def _for_whole_model(current: InitPlan, rule: InitRule) -> InitPlan:
         if reason is not None:
             return replace(current, note=f"{rule.label} is not defined here: {reason}")
         return replace(current, rules=(*current.rules, rule), note=None)
-    if "bias" in target.record.name.rpartition(".")[2] and target.record.dtype in FLOATING_DTYPES:
-        zeros = InitRule(match=None, scheme=SCHEMES["zeros"], options={}, where=rule.where)
+    if "bias" in target.record.name.rpartition(".")[2] and _undefined(zeros, target) is None:
         return replace(current, rules=(*current.rules, zeros), note=None)
     return current
 
@@ -113,6 +113,8 @@ def _undefined(rule: InitRule, target: InitTarget) -> str | None:
     dtype = target.record.dtype
     if dtype not in FLOATING_DTYPES and not dtype.startswith("complex"):
         return f"it needs floating elements, and the dtype is {dtype}"
+    if rule.scheme.real and dtype.startswith("complex"):
+        return f"it needs real elements, and the dtype is {dtype}"
     if rule.scheme.name == "default" and not target.has_default:
         return "how its layer initialises it is not known"
     return rule.scheme.undefined_for(target.record.shape, rule.options)

@@ -72,5 +72,10 @@ def test_what_the_dtype_rounds_is_no_deviation():
     assert deviates(record((1000,), "float32"), measure(constant), Moments(0.3, 0.0))
 
 
+def test_numbers_below_the_smallest_of_the_dtype_are_no_deviation():
+    tiny = torch.full((1000,), 3e-4).to(torch.float8_e4m3fn)
+    assert not deviates(record((1000,), "float8_e4m3fn"), measure(tiny), Moments(3e-4, 0.0))
+
+
 def test_a_promise_that_is_not_finite_is_not_held_against_the_values():
     assert not deviates(record((3,)), measure(torch.full((3,), math.nan)), Moments(math.nan, 0.0))

@@ -49,6 +49,14 @@ def test_every_dtype_of_torch_has_its_size():
 @pytest.mark.parametrize("name", FLOATING_DTYPES)
 def test_the_epsilon_is_the_step_above_one(name):
     dtype = getattr(torch, name)
-    epsilon = FLOATING_DTYPES[name]
+    epsilon = FLOATING_DTYPES[name].epsilon
     assert (torch.tensor(1 + epsilon, dtype=torch.float64).to(dtype).double() - 1).item() == epsilon
     assert (torch.tensor(1 + epsilon / 4, dtype=torch.float64).to(dtype).double() - 1).item() == 0
+
+
+@pytest.mark.parametrize("name", FLOATING_DTYPES)
+def test_the_smallest_number_is_the_step_above_zero(name):
+    dtype = getattr(torch, name)
+    smallest = FLOATING_DTYPES[name].smallest
+    assert torch.tensor(smallest, dtype=torch.float64).to(dtype).double().item() == smallest
+    assert torch.tensor(smallest / 4, dtype=torch.float64).to(dtype).double().item() == 0
