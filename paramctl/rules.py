@@ -23,6 +23,7 @@ class InitRule:
         scheme: what to do, a declared scheme or a function.
         options: the scheme's options, complete; a function's keyword arguments.
         where: where the user wrote the rule.
+        function: what a reference turned out to name, once it has been imported.
 
     """
 
@@ -30,6 +31,7 @@ class InitRule:
     scheme: Scheme | Reference | Initializer
     options: Mapping[str, Any]
     where: Position | str | None = None
+    function: Initializer | None = None
 
     @property
     def label(self) -> str:
@@ -39,10 +41,6 @@ class InitRule:
         if isinstance(self.scheme, Reference):
             return str(self.scheme)
         return getattr(self.scheme, "__qualname__", repr(self.scheme))
-
-    def __str__(self) -> str:
-        arguments = ", ".join(f"{name}={value}" for name, value in self.options.items())
-        return f"{self.label}({arguments})" if arguments else self.label
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -93,10 +92,8 @@ class Drawing:
             return values
         work = values.cpu().contiguous()
         for i, step in enumerate(self.steps):
-            if step.scheme is _DEFAULT.scheme:
-                run_program(self.program, work, streams.generator(seed, record.name, i))
-            elif isinstance(step.scheme, Scheme):
-                kernels.fill(work, step.scheme.name, step.options, streams.generator(seed, record.name, i))
+            if isinstance(step.scheme, Scheme):
+                self._fill(work, step, streams.generator(seed, record.name, i))
             else:
                 with streams.global_stream(seed, record.name, i):
                     _call_function(step, record.name, work, requires_grad=self.tensor.requires_grad)
@@ -106,13 +103,26 @@ class Drawing:
             values.copy_(work)
         return values
 
+    def _fill(self, work: torch.Tensor, step: InitRule, generator: torch.Generator) -> None:
+        try:
+            if step.scheme is _DEFAULT.scheme:
+                run_program(self.program, work, generator)
+            else:
+                kernels.fill(work, step.label, step.options, generator)
+        except (RuntimeError, OverflowError) as error:
+            # Options whose numbers overflow together, or memory that is not there: only torch can tell.
+            message = f"{step.label} cannot fill {self.plan.target.record.name}: {user_code.describe(error)}"
+            raise failure(message, where=step.where) from error
+
 
 def describe_initialized(drawing: Drawing, values: torch.Tensor, *, with_values: bool) -> InitializedParameter:
     """Measure what a drawing gave, and hold it against what its formulas promise."""
     target = drawing.plan.target
     record = target.record
     stats = measure(values)
-    expected = expected_moments(record.shape, drawing.formulas(), target.padding_row)
+    # Of complex elements the magnitudes are measured, and the formulas speak of the elements.
+    real = not values.is_complex()
+    expected = expected_moments(record.shape, drawing.formulas(), target.padding_row) if real else None
     return InitializedParameter(
         name=record.name,
         aliases=record.aliases,
@@ -128,11 +138,11 @@ def describe_initialized(drawing: Drawing, values: torch.Tensor, *, with_values:
 
 
 def _call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> None:
-    function = load_function(rule)
+    assert rule.function is not None, "plan_drawings imports the functions first"
     parameter = nn.Parameter(values, requires_grad=requires_grad)
     with torch.no_grad():
         try:
-            returned = user_code.call_theirs(f"{rule.label} on {name}", function, parameter, **rule.options)
+            returned = user_code.call_theirs(f"{rule.label} on {name}", rule.function, parameter, **rule.options)
         except ParamctlError as error:
             raise located(error, rule.where) from error
     hint = "an init function changes the tensor that it is given in place, as t.normal_() or t[...] = x do"
@@ -145,17 +155,21 @@ def _call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_
         values.copy_(parameter.detach())
 
 
-def load_function(rule: InitRule) -> Any:
-    """Return the function of a rule, imported if it is named.
+def with_function(rule: InitRule) -> InitRule:
+    """Return the rule with its function, imported if it is named; a rule with a declared scheme as it is.
+
+    Before anything is drawn: what a module draws or seeds while it is imported must not reach a parameter's stream.
 
     Raises:
-        ParamctlError: if that fails, or if it is not callable.
+        ParamctlError: if the import fails, or if what it finds is not callable.
 
     """
+    if isinstance(rule.scheme, Scheme):
+        return rule
     try:
         function = user_code.load(rule.scheme) if isinstance(rule.scheme, Reference) else rule.scheme
     except ParamctlError as error:
         raise located(error, rule.where) from error
     if not callable(function):
         raise failure(f"{rule.label} is not a function", where=rule.where)
-    return function
+    return replace(rule, function=function)

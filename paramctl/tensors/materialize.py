@@ -12,7 +12,7 @@ from paramctl.rules import InitRule
 from paramctl.tensors import streams
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import Programs, run_program
-from paramctl.tensors.initialize import Drawing, init_target
+from paramctl.tensors.initialize import Drawing, init_target, with_function
 
 
 def plan_drawings(net: nn.Module, programs: Programs, rules: Sequence[InitRule]) -> tuple[list[Drawing], list[str]]:
@@ -22,7 +22,7 @@ def plan_drawings(net: nn.Module, programs: Programs, rules: Sequence[InitRule])
         A drawing for each parameter, and notes on the rules that reach nothing.
 
     Raises:
-        ParamctlError: if an exact rule does not fit a parameter that it reaches.
+        ParamctlError: if a function cannot be imported, or if an exact rule does not fit a parameter that it reaches.
 
     """
     parameters = list(net.parameters())
@@ -30,7 +30,7 @@ def plan_drawings(net: nn.Module, programs: Programs, rules: Sequence[InitRule])
     targets = [
         init_target(net, record, parameter, programs) for record, parameter in zip(records, parameters, strict=True)
     ]
-    plans, notes = plan(targets, rules)
+    plans, notes = plan(targets, [with_function(rule) for rule in rules])
     drawings = [
         Drawing(each, parameter, programs.of(parameter)) for each, parameter in zip(plans, parameters, strict=True)
     ]
@@ -49,28 +49,46 @@ def draw_buffer(name: str, buffer: torch.Tensor, programs: Programs, seed: int) 
 def materialize(
     net: nn.Module, drawings: Sequence[Drawing], programs: Programs, seed: int, device: str = "cpu"
 ) -> None:
-    """Give every tensor of a model that was built on meta its values, in place of what stood there; ties are kept."""
-    moved: dict[int, torch.Tensor] = {}
+    """Give every tensor of a model its values on a device; ties are kept.
+
+    What is on meta is replaced. What a layer of the user's own has made is changed in place, since the layer may refer
+    to it elsewhere too: in a hook, in a list.
+    """
+    replaced: dict[int, torch.Tensor] = {}
     for drawing in drawings:
-        values = drawing.draw(seed).to(device)
-        moved[id(drawing.tensor)] = nn.Parameter(values, requires_grad=drawing.tensor.requires_grad)
+        tensor, values = drawing.tensor, drawing.draw(seed).to(device)
+        if tensor.is_meta:
+            replaced[id(tensor)] = nn.Parameter(values, requires_grad=tensor.requires_grad)
+        else:
+            tensor.data = values
     for name, buffer in net.named_buffers():
-        moved[id(buffer)] = draw_buffer(name, buffer, programs, seed).to(device)
+        values = draw_buffer(name, buffer, programs, seed).to(device)
+        if buffer.is_meta:
+            replaced[id(buffer)] = values
+        else:
+            buffer.data = values
     for module in list(net.modules()):
         held = (
             *module.named_parameters(recurse=False, remove_duplicate=False),
             *module.named_buffers(recurse=False, remove_duplicate=False),
         )
         for attribute, tensor in held:
-            setattr(module, attribute, moved[id(tensor)])
-    del moved
+            if id(tensor) in replaced:
+                setattr(module, attribute, replaced[id(tensor)])
 
 
 def needed_bytes(net: nn.Module) -> int:
-    """Return the bytes of a model's parameters and buffers, each counted once."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in (*net.parameters(), *net.buffers()))
+    """Return the bytes that drawing a model takes when all of it is kept: each parameter and buffer counts once."""
+    tensors = (*net.parameters(), *net.buffers())
+    return sum(tensor.nbytes for tensor in tensors) + max(map(_working_bytes, tensors), default=0)
 
 
 def largest_bytes(net: nn.Module) -> int:
-    """Return the bytes of the largest parameter or buffer."""
-    return max((tensor.numel() * tensor.element_size() for tensor in (*net.parameters(), *net.buffers())), default=0)
+    """Return the bytes that drawing a model takes when one parameter or buffer is kept at a time."""
+    return max((tensor.nbytes + _working_bytes(tensor) for tensor in (*net.parameters(), *net.buffers())), default=0)
+
+
+def _working_bytes(tensor: torch.Tensor) -> int:
+    """Return what drawing a tensor takes beside it: smaller dtypes are drawn in float32."""
+    narrow = tensor.is_floating_point() and tensor.element_size() < torch.float32.itemsize
+    return tensor.numel() * torch.float32.itemsize if narrow else 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from paramctl.errors import failure
+from paramctl.render.text import size
 
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -26,7 +27,8 @@ def ensure_fits(nbytes: int, what: str, hint: str | None = None) -> None:
     """
     available = available_bytes()
     if available is not None and nbytes > available:
-        raise failure(f"{what} would take {nbytes:,} bytes of memory; {available:,} are available", hint=hint)
+        needed = f"{what} would take {size(nbytes)} of memory ({nbytes:,} bytes)"
+        raise failure(f"{needed}; {size(available)} are available ({available:,} bytes)", hint=hint)
 
 
 def available_bytes() -> int | None:

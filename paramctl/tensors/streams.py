@@ -7,6 +7,7 @@ million parameters two would share a stream.
 from __future__ import annotations
 
 import hashlib
+import operator
 import random
 import sys
 from collections.abc import Iterator
@@ -32,21 +33,26 @@ def global_stream(seed: int, *address: str | int) -> Iterator[None]:
     numpy = sys.modules.get("numpy")
     torch_before, python_before = torch.get_rng_state(), random.getstate()
     numpy_before = numpy.random.get_state() if numpy else None
+    cuda_before = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     try:
         torch.set_rng_state(_state(seed, address))
+        if cuda_before:
+            torch.cuda.manual_seed_all(int.from_bytes(_digest(seed, address, 8)) >> 1)
         random.seed(_digest(seed, address))
         if numpy:
             numpy.random.seed(list(_digest(seed, address)))
         yield
     finally:
         torch.set_rng_state(torch_before)
+        if cuda_before:
+            torch.cuda.set_rng_state_all(cuda_before)
         random.setstate(python_before)
         if numpy:
             numpy.random.set_state(numpy_before)
 
 
 def _digest(seed: int, address: tuple[str | int, ...], size: int = 32) -> bytes:
-    return hashlib.shake_128(repr((seed, *address)).encode(errors="surrogatepass")).digest(size)
+    return hashlib.shake_128(repr((int(operator.index(seed)), *address)).encode(errors="surrogatepass")).digest(size)
 
 
 def _state(seed: int, address: tuple[str | int, ...]) -> torch.Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
+import paramctl
 from paramctl.errors import ParamctlError, failure, nearest
 from paramctl.references import Reference
 
@@ -21,9 +24,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _NOT_THEIRS = (
-    str(Path(__file__).resolve().parents[1]),
-    str(Path(torch.__file__).parent),
-    str(Path(importlib.__file__).parent),
+    *(f"{Path(file).resolve().parent}{os.sep}" for file in (paramctl.__file__, torch.__file__, importlib.__file__)),
     "<frozen",
 )
 
@@ -100,10 +101,10 @@ def _first_on_path(directory: Path) -> Iterator[None]:
 
 
 def _import_file(path: Path) -> ModuleType:
-    for known in list(sys.modules.values()):
-        if getattr(known, "__file__", None) == str(path):
-            return known
-    name = path.stem if path.stem not in sys.modules else f"{path.stem}_{len(sys.modules)}"
+    """Import a file once, under a name of its own: one named like a module of the library must not take its place."""
+    name = f"_paramctl_{path.stem}_{hashlib.sha256(str(path).encode(errors='surrogateescape')).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, "a reference to a file ends in .py"
     assert spec.loader is not None, "and has a loader"

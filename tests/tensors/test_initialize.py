@@ -179,6 +179,33 @@ class TestFunctionsOfTheUsersOwn:
         with pytest.raises(ParamctlError, match=r"number_init\.py:f is not a function"):
             values(spec("layers: [{Linear: [2, 2]}]"), parse_rule("*=number_init.py:f", here))
 
+    def test_what_its_module_draws_or_seeds_while_it_is_imported_reaches_no_parameter(self, spec, here, write):
+        write("import torch\ntorch.manual_seed(5)\ntorch.rand(9)\ndef f(t):\n    t.uniform_()\n", "seeding_init.py")
+        read, rule = spec("layers: [{Linear: [2, 2]}]"), parse_rule("*=seeding_init.py:f", here)
+        first, again, other = values(read, rule), values(read, rule), values(read, rule, seed=1)
+        assert torch.equal(first["0.weight"], again["0.weight"])
+        assert not torch.equal(first["0.weight"], other["0.weight"])
+
+    def test_a_layer_of_ones_own_may_change_the_layers_that_it_is_given(self, spec, here, write):
+        write(
+            "from torch import nn\n"
+            "class Wrap(nn.Module):\n"
+            "    def __init__(self, inner: nn.Module, bias: float):\n"
+            "        super().__init__()\n"
+            "        self.inner = nn.utils.parametrizations.spectral_norm(inner)\n"
+            "        self.inner.bias.data.fill_(bias)\n",
+            "wrap_layer.py",
+        )
+        read = spec("layers: [{wrap_layer.py:Wrap: {inner: {Linear: [3, 4]}, bias: 5}}]", "wrap_layer.py")
+        built = build(read, seed=0)
+        drawings, _ = plan_drawings(built.net, built.programs, ())
+        drawn = {drawing.plan.target.record.name: drawing.draw(0) for drawing in drawings}
+        assert drawn["0.inner.bias"].tolist() == [5.0] * 4
+        assert drawn["0.inner.parametrizations.weight.original"].abs().max() <= 3**-0.5
+        assert all(buffer.norm().item() == pytest.approx(1) for _, buffer in built.net.named_buffers())
+        again = values(read)
+        assert all(torch.equal(drawn[name], again[name]) for name in drawn)
+
     def test_a_layer_of_ones_own_keeps_what_its_constructor_wrote(self, spec, here, write):
         write(
             "import torch\nfrom torch import nn\n"
@@ -266,3 +293,38 @@ class TestDescribing:
 
         rows = self.describe(spec("layers: [{Linear: [3, 2]}]"), InitRule(match="*.bias", scheme=own_, options={}))
         assert rows["0.bias"].rules[0].scheme.endswith("own_")
+
+
+class TestComplexParameters:
+    SPEC = "layers: [{Linear: {in_features: 200, out_features: 100, dtype: complex64}}]"
+
+    def test_a_formula_of_real_numbers_promises_nothing(self, spec, here):
+        built = build(spec(self.SPEC), seed=0)
+        drawings, _ = plan_drawings(built.net, built.programs, [parse_rule("*.weight=normal:std=1", here)])
+        row = describe_initialized(drawings[0], drawings[0].draw(0), with_values=False)
+        assert (row.expected, row.deviates) == (None, None)
+
+    def test_a_scheme_for_a_whole_model_zeroes_the_biases(self, spec, here):
+        drawn = values(spec(self.SPEC), parse_whole_model("xavier_normal", here))
+        assert not drawn["0.bias"].any()
+
+    @pytest.mark.parametrize("scheme", ["orthogonal", "trunc_normal"])
+    def test_what_torch_cannot_do_is_refused(self, scheme, spec, here):
+        with pytest.raises(ParamctlError, match="it needs real elements, and the dtype is complex64"):
+            values(spec(self.SPEC), parse_rule(f"0.weight={scheme}", here))
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "constant:val=1e40",
+        "uniform:b=1e40",
+        "uniform:a=-3e38,b=3e38",
+        "xavier_uniform:gain=1e40",
+        "kaiming_normal:a=1e200",
+    ],
+)
+def test_numbers_that_overflow_together_are_an_error_that_names_rule_and_parameter(scheme, spec, here):
+    name = scheme.partition(":")[0]
+    with pytest.raises(ParamctlError, match=f"{name} cannot fill 0.weight: (RuntimeError|OverflowError)"):
+        values(spec("layers: [{Linear: [2, 2]}]"), parse_rule(f"0.weight={scheme}", here))

@@ -60,7 +60,10 @@ def test_what_is_used_up_leaves_nothing(system):
 
 
 def test_the_refusal_has_both_numbers(system):
-    with pytest.raises(ParamctlError, match="the values would take 1,025,000 bytes of memory; 1,024,000 are available"):
+    with pytest.raises(
+        ParamctlError,
+        match=r"the values would take 1,001 KiB of memory \(1,025,000 bytes\); 1,000 KiB are available \(1,024,000 bytes\)",
+    ):
         memory.ensure_fits(1_025_000, "the values")
     memory.ensure_fits(1_024_000, "the values")
 

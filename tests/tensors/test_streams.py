@@ -66,3 +66,11 @@ def test_the_global_generators_are_restored_after_a_failure():
         torch.rand(5)
         raise KeyError
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_equal_integers_are_equal_seeds():
+    import numpy as np
+
+    draws = [torch.rand(3, generator=generator(seed, "x")) for seed in (1, True, np.int64(1))]
+    assert torch.equal(draws[0], draws[1])
+    assert torch.equal(draws[0], draws[2])

@@ -43,6 +43,22 @@ def test_a_file_named_like_an_installed_module_does_not_replace_it(write, tmp_pa
     assert sys.modules["json"] is json
 
 
+def test_a_file_named_like_a_module_that_is_imported_later_does_not_take_its_place(write, tmp_path):
+    write("VALUE = 1\n", "antigravity_free.py")
+    assert load(reference("antigravity_free.py:VALUE", tmp_path)) == 1
+    with pytest.raises(ModuleNotFoundError):
+        __import__("antigravity_free")
+
+
+def test_frames_of_a_package_that_is_named_like_torch_are_the_users(write, tmp_path):
+    write("", "torch_like/__init__.py")
+    write("def fail(): raise KeyError('x')\n", "torch_like/inside.py")
+    write("import torch_like.inside\ntorch_like.inside.fail()\n", "uc_calls.py")
+    with pytest.raises(ParamctlError) as caught:
+        load(reference("uc_calls.py:f", tmp_path))
+    assert caught.value.problems[0].hint == "raised at uc_calls.py:2 in <module>, inside.py:1 in fail"
+
+
 def test_a_package_is_found_in_the_working_directory(write, tmp_path):
     write("", "uc_package/__init__.py")
     write("class Outer:\n    class Inner:\n        x = 3\n", "uc_package/inside.py")
