@@ -69,6 +69,8 @@ def located(error: ParamctlError, where: Position | str | None) -> ParamctlError
     return ParamctlError(*(replace(each, where=each.where or where) for each in error.problems))
 
 
+_LEAST_BEGINNING = 4
+"""How long a name must be for those that begin with it to be suggested."""
 _LEAST_LIKENESS = 0.65
 _LIKENESS_BEHIND_THE_BEST = 0.08
 """How like a name must be to be suggested, from 0 to 1, and how much less than the best one."""
@@ -81,7 +83,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
         return f"did you mean {folded[name.lower()]!r}?"
     from difflib import SequenceMatcher, get_close_matches  # needed by mistakes only, and it takes 3 ms
 
-    close = get_close_matches(name.lower(), folded, 3, _LEAST_LIKENESS)
+    begun = [each for each in folded if len(name) >= _LEAST_BEGINNING and each.startswith(name.lower())]
+    close = sorted(begun, key=len)[:3] or get_close_matches(name.lower(), folded, 3, _LEAST_LIKENESS)
     likeness = [SequenceMatcher(None, match, name.lower()).ratio() for match in close]
     pairs = zip(close, likeness, strict=True)
     suggested = [repr(folded[match]) for match, each in pairs if each >= likeness[0] - _LIKENESS_BEHIND_THE_BEST]

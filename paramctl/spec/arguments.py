@@ -17,7 +17,6 @@ from paramctl.spec.signatures import ArgumentType, LayerSignature, Parameter, de
 from paramctl.spec.written import WrittenLayer
 
 INT64 = range(-(2**63), 2**63)
-_ANY: Final = ArgumentType("Any")
 
 
 class _Mismatch:

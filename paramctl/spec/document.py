@@ -298,6 +298,6 @@ def _syntax_hint(error: yaml.MarkedYAMLError) -> str | None:
         return "YAML indents with spaces, not tabs; a value that begins with @, ` or % must be quoted"
     if "mapping values are not allowed" in problem:
         return "a value that holds a colon followed by a space must be quoted; or the indentation is off"
-    if "expected ',' or" in problem:
+    if "expected ',' or" in problem or "expected node content" in problem:
         return "a bracket or a comma is missing"
     return None

@@ -155,6 +155,10 @@ class LayerReader:
             hint = nearest(name.rpartition(".")[2], (*self.catalog.names(), *_OWN_LAYERS))
             if name.endswith(".py"):
                 hint = f"write {name}:CLASS for a class in that file"
+            elif "(" in name:
+                hint = f"arguments stand behind the name: {name.partition('(')[0]}: [4, 8], or {{name: value}}"
+            elif written.body is not None and self.is_layer(written.body):
+                hint = f"layers with names of your own stand in a mapping, without dashes: {{{name}: …}}"
             hint = hint or "a layer of your own is named by its import path: package.module.Class or file.py:Class"
         elif isinstance(target, LayerSignature) and target.lazy:
             problem = f"{name} is lazy: its shapes come from its first input, which a spec does not have"

@@ -42,11 +42,12 @@ def parse_scheme(text: str, directory: Path, where: Position | str) -> tuple[Sch
     options: dict[str, Any] = {}
     for item in filter(None, listed.split(",")):
         key, equals, value = item.partition("=")
+        key = key.strip()
         if not equals or not key:
             raise failure(f"{item!r} is not key=value", where=where, hint="options are written normal:mean=0,std=0.02")
         if key in options:
             raise failure(f"the option {key!r} is given twice", where=where)
-        options[key.strip()] = scalars.resolve(value.strip())
+        options[key] = scalars.resolve(value.strip())
     return scheme, options
 
 

@@ -90,6 +90,25 @@ CASES = {
         None,
     ),
     # Layers.
+    "arguments in brackets": (
+        "layers: ['Linear(4, 8)']\n",
+        "spec.yaml:1:10",
+        "torch.nn has no layer 'Linear(4, 8)'",
+        "arguments stand behind the name: Linear: [4, 8]",
+    ),
+    "named layer in a list": (
+        "layers:\n  - stem: {Conv2d: [3, 8, 1]}\n",
+        "spec.yaml:2:5",
+        "torch.nn has no layer 'stem'",
+        "in a mapping, without dashes: {stem: …}",
+    ),
+    "begun scheme": (
+        "layers: [{Linear: [1, 1]}]\ninit: [{match: '*', scheme: xavier}]\n",
+        "spec.yaml:2:29",
+        "there is no init scheme 'xavier'",
+        "did you mean 'xavier_normal' or 'xavier_uniform'?",
+    ),
+    "open bracket": ("layers: [ReLU\n", "spec.yaml:2:1", "not valid YAML", "a bracket or a comma is missing"),
     "misspelt layer": ("layers: [RELU6]\n", "spec.yaml:1:10", "torch.nn has no layer 'RELU6'", "did you mean 'ReLU6'?"),
     "function of torch.nn": (
         "layers: [functional]\n",
