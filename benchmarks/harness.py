@@ -7,11 +7,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 ROOT = Path(__file__).parent.parent
+Call: TypeAlias = Callable[[], object]
 RIVALS = ROOT / "benchmarks" / "rivals"
 PARAMCTL = str(Path(sys.executable).with_name("paramctl"))
 
@@ -71,6 +73,25 @@ def compare(title: str, ours: Contender, rival: Contender, *, runs: int, target:
         results[name] = Measured(statistics.median(each[0] for each in every), max(each[1] for each in every))
         print(f"  {name:<44} {results[name].seconds:8.3f} s {results[name].memory / 2**20:8.0f} MiB")
     mine, theirs = results[ours.name], results[rival.name]
-    faster, share = theirs.seconds / mine.seconds, mine.seconds / theirs.seconds
     more = (mine.memory - theirs.memory) / 2**20
-    print(f"  {faster:.2f} × faster ({share:.2f} × the time), {more:+.0f} MiB, {runs} runs · wanted: {target}")
+    print(f"  {_ratio(mine.seconds, theirs.seconds)}, {more:+.0f} MiB, {runs} runs · wanted: {target}")
+
+
+def compare_calls(title: str, ours: Call, rival: Call, *, runs: int, target: str) -> None:
+    """Print the medians of two calls in this process and their ratio; the first run of each warms the caches up."""
+    taken: dict[str, list[float]] = {"paramctl": [], "torch": []}
+    for run in range(runs + 1):
+        for name, call in (("torch", rival), ("paramctl", ours)):
+            start = time.perf_counter()
+            call()
+            if run > 0:
+                taken[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(every) for name, every in taken.items()}
+    print(f"\n{title}")
+    for name, seconds in medians.items():
+        print(f"  {name:<44} {seconds:8.3f} s")
+    print(f"  {_ratio(medians['paramctl'], medians['torch'])}, {runs} runs · wanted: {target}")
+
+
+def _ratio(mine: float, theirs: float) -> str:
+    return f"{theirs / mine:.2f} × faster ({mine / theirs:.2f} × the time)"

@@ -1,21 +1,33 @@
-"""Mean, std, extremes, norm and counts of a tensor in one pass over blocks, in float64 whatever the dtype."""
+"""Mean, std, extremes, norm and counts of a tensor in one pass over blocks that fit a core's cache, on all cores."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 
 from paramctl.records import Statistics
-from paramctl.tensors.threads import one_thread
+from paramctl.tensors.threads import available_threads, one_thread_each
 
-_BLOCK = 2**18
-"""Elements of a block: as float64 it fits a core's cache."""
+BLOCK = 2**16
+"""Elements of a block. A float32 sum over so many is right to 1e-6, and block and scratch space fit a core's cache."""
+_SERIAL = 2**15
+"""Up to so many elements torch itself works on one thread, and more threads cost more than they gain."""
+_SMALL = 2**10
+"""Up to so many elements float64 costs nothing."""
+_TINY = 64
+"""Up to so many elements Python's own arithmetic is faster than the calls of torch's operations."""
+_SAFE = (1e-15, 1e15)
+"""Magnitudes whose squares keep their precision in float32, also when a block of them is summed up."""
+_CANCELLATION = 2.0
+"""Where the squares exceed the squared deviations by this factor, their difference loses digits."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Partial:
+class Partial:
     """The sums of some elements: of the finite ones the number, mean, squared deviations, extremes and squares."""
 
     finite: int = 0
@@ -28,12 +40,12 @@ class _Partial:
     nan: int = 0
     inf: int = 0
 
-    def merged(self, other: _Partial) -> _Partial:
+    def merged(self, other: Partial) -> Partial:
         """Merge two disjoint sets of elements (Chan, Golub & LeVeque 1979, Updating formulae …)."""
         total = self.finite + other.finite
         gap = other.mean - self.mean
         share = other.finite / total if total else 0.0
-        return _Partial(
+        return Partial(
             finite=total,
             mean=self.mean + gap * share,
             deviations=self.deviations + other.deviations + gap * gap * self.finite * share,
@@ -45,53 +57,142 @@ class _Partial:
             inf=self.inf + other.inf,
         )
 
-
-def measure(tensor: torch.Tensor) -> Statistics:
-    """Return the statistics of a tensor; of complex elements, those of their magnitudes."""
-    partial = _Partial()
-    with torch.no_grad(), one_thread():
-        for block in torch.split(tensor.detach().reshape(-1), _BLOCK):
-            partial = partial.merged(_measure_block(_as_float64(block)))
-    known = partial.finite > 0
-    return Statistics(
-        mean=partial.mean if known else None,
-        std=math.sqrt(partial.deviations / partial.finite) if known else None,
-        min=partial.least if known else None,
-        max=partial.largest if known else None,
-        norm=math.sqrt(partial.squares),
-        zeros=partial.zeros,
-        nan=partial.nan,
-        inf=partial.inf,
-    )
+    def statistics(self) -> Statistics:
+        """Return what the sums tell."""
+        known = self.finite > 0
+        return Statistics(
+            mean=self.mean if known else None,
+            std=math.sqrt(self.deviations / self.finite) if known else None,
+            min=self.least if known else None,
+            max=self.largest if known else None,
+            norm=math.sqrt(self.squares),
+            zeros=self.zeros,
+            nan=self.nan,
+            inf=self.inf,
+        )
 
 
-def _as_float64(block: torch.Tensor) -> torch.Tensor:
-    return (block.abs() if block.dtype.is_complex else block).to("cpu", torch.float64)
+def measure(tensor: torch.Tensor, *, threads: int | None = None) -> Statistics:
+    """Return the statistics of a tensor; of complex elements, those of their magnitudes.
+
+    The result does not depend on the number of threads: blocks are merged in order.
+
+    Args:
+        tensor: a dense tensor of any dtype, with values.
+        threads: how many threads measure blocks; None for as many as there are cores for this process.
+    """
+    flat = _flat(tensor.detach())
+    if flat.numel() <= _SERIAL:
+        return measure_block(flat).statistics()
+    blocks = torch.split(flat, BLOCK)
+    workers = min(threads or available_threads(), len(blocks))
+    share = -(-len(blocks) // (8 * workers))
+    runs = [blocks[i : i + share] for i in range(0, len(blocks), share)]
+    with one_thread_each(workers) as pool:
+        return _merged(chain.from_iterable(pool.map(_measure_run, runs))).statistics()
 
 
-def _measure_block(block: torch.Tensor) -> _Partial:
+def measure_block(block: torch.Tensor) -> Partial:
+    """Return the sums of one block: a vector of any dtype, of which no gradient is taken."""
+    return _measure(_as_float(block))
+
+
+def _merged(partials: Iterator[Partial]) -> Partial:
+    total = Partial()
+    for partial in partials:
+        total = total.merged(partial)
+    return total
+
+
+def _measure_run(blocks: tuple[torch.Tensor, ...]) -> list[Partial]:
+    return [measure_block(block) for block in blocks]
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    """Return all elements as a vector, in memory order: what was merely transposed is not copied."""
+    if tensor.is_contiguous():
+        return tensor.view(-1)
+    order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+    return tensor.permute(order).reshape(-1)
+
+
+def _as_float(block: torch.Tensor) -> torch.Tensor:
+    """Return a block on the CPU as float32 or float64, which hold every element of it."""
+    if block.dtype in {torch.float32, torch.float64}:
+        return block.cpu()
+    if block.dtype.is_complex:
+        return block.to(torch.complex128).abs().cpu()
+    return block.to("cpu", torch.float32 if block.dtype.is_floating_point else torch.float64)
+
+
+def _measure(block: torch.Tensor) -> Partial:
     total = block.numel()
     if total == 0:
-        return _Partial()
-    nan = inf = 0
-    finite = block.isfinite()
-    if not bool(finite.all()):
-        nan = int(block.isnan().sum())
-        inf = total - nan - int(finite.sum())
-        block = block[finite]
-    if block.numel() == 0:
-        return _Partial(nan=nan, inf=inf)
-    mean = float(block.mean())
-    least, largest = map(float, torch.aminmax(block))
-    centred = block - mean
-    return _Partial(
-        finite=block.numel(),
+        return Partial()
+    if total <= _TINY and block.dtype == torch.float32:
+        return _measure_list(block.tolist())
+    low, high = torch.aminmax(block)
+    least, largest = low.item(), high.item()
+    if not (math.isfinite(least) and math.isfinite(largest)):
+        return _with_the_others(block)
+    if least == largest:
+        return _constant(least, total)
+    magnitude = max(-least, largest)
+    if block.dtype == torch.float64 or total <= _SMALL or not _SAFE[0] <= magnitude <= _SAFE[1]:
+        mean, deviations, squares = _precise_sums(block)
+    else:
+        mean, squares = block.sum().item() / total, block.dot(block).item()
+        deviations = squares - total * mean * mean
+        if squares > _CANCELLATION * deviations:
+            mean, deviations, squares = _precise_sums(block)
+    zeros = 0 if least > 0 or largest < 0 else _count_zeros(block)
+    return Partial(total, mean, deviations, least, largest, squares, zeros)
+
+
+def _precise_sums(block: torch.Tensor) -> tuple[float, float, float]:
+    """Return the mean, the sum of squared deviations from it and the sum of squares, in float64 and in two passes."""
+    wide = block.double()
+    mean = wide.mean().item()
+    squares = wide.dot(wide).item()
+    wide = wide - mean
+    return mean, wide.dot(wide).item(), squares
+
+
+def _count_zeros(block: torch.Tensor) -> int:
+    """Count zeros; counting takes five times as long as finding out that there is none."""
+    if block.numel() > _SMALL and block.abs().amin().item() > 0:
+        return 0
+    return block.numel() - int(torch.count_nonzero(block))
+
+
+def _constant(value: float, total: int) -> Partial:
+    return Partial(total, value, 0.0, value, value, total * value * value, 0 if value else total)
+
+
+def _with_the_others(block: torch.Tensor) -> Partial:
+    """Measure the finite elements of a block and count the others."""
+    finite = block[block.isfinite()]
+    nan = int(block.isnan().sum())
+    others = Partial(nan=nan, inf=block.numel() - finite.numel() - nan)
+    return _measure(finite).merged(others)
+
+
+def _measure_list(values: list[float]) -> Partial:
+    """Measure a few elements of float32, whose sums and squares Python's floats hold."""
+    finite = [value for value in values if math.isfinite(value)]
+    nan = sum(map(math.isnan, values)) if len(finite) < len(values) else 0
+    others = Partial(nan=nan, inf=len(values) - len(finite) - nan)
+    if not finite:
+        return others
+    mean = math.fsum(finite) / len(finite)
+    return Partial(
+        finite=len(finite),
         mean=mean,
-        deviations=float(centred.dot(centred)),
-        least=least,
-        largest=largest,
-        squares=float(block.dot(block)),
-        zeros=block.numel() - int(torch.count_nonzero(block)),
-        nan=nan,
-        inf=inf,
+        deviations=math.fsum([(value - mean) * (value - mean) for value in finite]),
+        least=min(finite),
+        largest=max(finite),
+        squares=math.fsum([value * value for value in finite]),
+        zeros=finite.count(0.0),
+        nan=others.nan,
+        inf=others.inf,
     )

@@ -26,14 +26,45 @@ def test_statistics_are_those_of_float64(values):
     assert stats.zeros == (wide == 0).sum().item()
 
 
-@pytest.mark.parametrize("size", [1, 2**18 - 1, 2**18, 2**18 + 1, 700_001])
-def test_blocks_merge_to_the_statistics_of_the_whole(size):
-    tensor = torch.empty(size).normal_(3, 2, generator=torch.Generator().manual_seed(size))
+SIZES = [1, 64, 65, 1024, 1025, 2**15, 2**15 + 1, 2**16, 2**16 + 1, 700_001]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("mean", "std"), [(0, 1), (3, 2), (1e4, 1e-1), (0, 1e-20), (0, 1e20)])
+def test_blocks_merge_to_the_statistics_of_the_whole(size, mean, std):
+    tensor = torch.empty(size).normal_(mean, std, generator=torch.Generator().manual_seed(size))
     wide = tensor.double()
     stats = measure(tensor)
-    assert stats.mean == pytest.approx(wide.mean().item(), rel=1e-12)
-    assert stats.std == pytest.approx(wide.std(correction=0).item(), rel=1e-10)
-    assert stats.norm == pytest.approx(wide.norm().item(), rel=1e-12)
+    assert stats.mean == pytest.approx(wide.mean().item(), rel=1e-9, abs=1e-7 * std)
+    assert stats.std == pytest.approx(wide.std(correction=0).item(), rel=1e-6)
+    assert stats.norm == pytest.approx(wide.norm().item(), rel=1e-6)
+    assert (stats.min, stats.max) == (wide.min().item(), wide.max().item())
+
+
+def test_the_norm_is_right_where_that_of_float32_is_not():
+    tensor = torch.rand(50_000_000, generator=torch.Generator().manual_seed(0))
+    right = math.sqrt(sum(block.double().dot(block.double()).item() for block in tensor.split(2**20)))
+    assert measure(tensor).norm == pytest.approx(right, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_zeros_and_what_is_not_finite_are_counted_in_every_block(size):
+    tensor = torch.empty(size).normal_(generator=torch.Generator().manual_seed(size))
+    draw = torch.rand(size, generator=torch.Generator().manual_seed(1))
+    for low, value in ((0.9, 0.0), (0.8, math.nan), (0.7, math.inf), (0.6, -math.inf)):
+        tensor[(draw > low) & (draw <= low + 0.1)] = value
+    stats = measure(tensor)
+    finite = tensor[tensor.isfinite()].double()
+    assert (stats.zeros, stats.nan) == ((tensor == 0).sum().item(), tensor.isnan().sum().item())
+    assert stats.inf == tensor.isinf().sum().item()
+    assert stats.mean == (pytest.approx(finite.mean().item(), abs=1e-7) if len(finite) else None)
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (30, 40, 50)])
+def test_a_transposed_tensor_has_the_statistics_of_its_elements(shape):
+    tensor = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    assert measure(tensor.transpose(0, -1)) == measure(tensor)
+    assert measure(tensor[..., ::2]).mean == pytest.approx(tensor[..., ::2].double().mean().item(), abs=1e-7)
 
 
 def test_what_is_not_finite_is_counted_and_left_out():
@@ -81,11 +112,10 @@ def test_a_view_is_measured_as_it_is_seen():
 
 def test_the_number_of_threads_changes_no_bit():
     tensor = torch.empty(1_000_000).normal_(generator=torch.Generator().manual_seed(0))
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        one = measure(tensor)
-        torch.set_num_threads(2)
-        assert measure(tensor) == one
-    finally:
-        torch.set_num_threads(threads)
+    assert measure(tensor, threads=1) == measure(tensor, threads=2) == measure(tensor, threads=3) == measure(tensor)
+
+
+def test_torchs_own_threads_are_as_they_were():
+    before = torch.get_num_threads()
+    measure(torch.ones(1_000_000))
+    assert torch.get_num_threads() == before
