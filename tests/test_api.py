@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 from torch import nn
+from torch.nn.utils import parametrizations
 
 import paramctl
 
@@ -44,6 +45,14 @@ class TestListing:
             "tensors": 4, "numel": 19, "trainable": 19, "frozen": 0, "nbytes": 76,
         }  # fmt: skip
 
+    def test_values_are_those_of_the_call(self, net):
+        answer = paramctl.list_parameters(net, values=True)
+        before, shown = answer.parameters[1].values.nested(), answer.parameters[1].values.text()
+        with torch.no_grad():
+            net[0].bias.fill_(7)
+        assert answer.parameters[1].values.nested() == before
+        assert answer.parameters[1].values.text() == shown
+
     def test_an_unknown_layer_is_a_paramctl_error(self, net):
         with pytest.raises(paramctl.ParamctlError, match="no layer '7'"):
             paramctl.list_parameters(net, layer="7")
@@ -78,6 +87,42 @@ class TestInitialising:
         paramctl.initialize(net, rules={"*": "default"})
         rows = report("init", "example:mlp", "--values")["parameters"]
         assert torch.equal(torch.tensor(rows[0]["values"]), net[0].weight)
+
+    def test_values_are_those_of_the_call(self, net):
+        answer = paramctl.initialize(net, "constant:val=2", values=True)
+        paramctl.initialize(net, "constant:val=3")
+        assert answer.parameters[2].values.nested() == [[2.0] * 3]
+
+    def test_an_exact_rule_that_does_not_fit_leaves_the_module_as_it_is(self, net):
+        before = [parameter.detach().clone() for parameter in net.parameters()]
+        with pytest.raises(paramctl.ParamctlError, match=r"xavier_normal does not fit 2\.bias"):
+            paramctl.initialize(net, "zeros", rules={"0.*": "ones", "2.*": "xavier_normal"})
+        assert all(map(torch.equal, net.parameters(), before))
+
+    @pytest.mark.parametrize("text", ["def other(): pass", "1 / 0", "init_ = 3"])
+    def test_a_function_that_cannot_be_loaded_leaves_the_module_as_it_is(self, text, net, write):
+        before = [parameter.detach().clone() for parameter in net.parameters()]
+        path = write(text, f"not_loaded_{len(text)}.py")
+        with pytest.raises(paramctl.ParamctlError):
+            paramctl.initialize(net, "zeros", rules={"2.bias": f"{path}:init_"})
+        assert all(map(torch.equal, net.parameters(), before))
+
+    def test_a_function_that_raises_leaves_what_was_done_before_it(self, net):
+        def fails_(tensor):
+            raise ValueError("no")
+
+        with pytest.raises(paramctl.ParamctlError, match=r"fails_ on 2\.weight failed: ValueError: no"):
+            paramctl.initialize(net, rules={"0.*": "ones", "2.weight": fails_})
+        assert net[0].bias.tolist() == [1.0] * 3
+
+    @pytest.mark.parametrize("computed", [parametrizations.weight_norm, parametrizations.spectral_norm])
+    def test_without_rules_a_layer_with_computed_tensors_keeps_them_and_no_generator_moves(self, computed):
+        layer = computed(nn.Linear(4, 3))
+        state = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
+        generator = torch.get_rng_state()
+        paramctl.initialize(layer)
+        assert all(torch.equal(tensor, state[name]) for name, tensor in layer.state_dict().items())
+        assert torch.equal(torch.get_rng_state(), generator)
 
     def test_a_function_is_a_scheme(self, net):
         def halves_(tensor):
@@ -162,14 +207,37 @@ class TestGradients:
         assert answer.parameters[-1].values.nested() == [6.0]
         assert answer.loss == pytest.approx(3 * net(given).sum().item())
 
+    def test_values_are_those_of_the_call(self, net):
+        kept = []
+        handle = net[2].bias.register_post_accumulate_grad_hook(lambda parameter: kept.append(parameter.grad))
+        answer = paramctl.gradients(net, torch.rand(2, 4), values=True)
+        handle.remove()
+        kept[0].zero_()
+        assert answer.parameters[3].values.nested() == [2.0]
+
     def test_passes_accumulate(self, net):
         assert paramctl.gradients(net, torch.rand(2, 4), passes=4).parameters[-1].grad.mean == 8.0
         with pytest.raises(paramctl.ParamctlError, match="one pass or more"):
             paramctl.gradients(net, torch.rand(2, 4), passes=0)
 
-    def test_grad_mode_of_the_caller_does_not_matter(self, net):
-        with torch.no_grad():
-            assert paramctl.gradients(net, torch.rand(2, 4)).parameters[-1].grad.mean == 2.0
+    @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+    def test_grad_mode_of_the_caller_does_not_matter(self, mode, net):
+        given = torch.rand(2, 4)
+        with mode():
+            assert paramctl.gradients(net, given).parameters[-1].grad.mean == 2.0
+
+    def test_forward_takes_keyword_arguments(self):
+        class Scaled(nn.Linear):
+            def forward(self, x, *, scale):
+                return scale * super().forward(x)
+
+        net, given = Scaled(4, 3), torch.rand(2, 4)
+        answer = paramctl.gradients(net, given, kwargs={"scale": 3}, values=True)
+        assert answer.parameters[1].values.nested() == [6.0] * 3
+        answer = paramctl.gradients(net, kwargs={"x": given, "scale": torch.tensor(2.0)}, values=True)
+        assert answer.parameters[1].values.nested() == [4.0] * 3
+        with pytest.raises(paramctl.ParamctlError, match=r"failed in forward on an input of \[2, 5\]"):
+            paramctl.gradients(net, kwargs={"x": torch.rand(2, 5), "scale": 1})
 
 
 class TestShowing:
