@@ -134,7 +134,7 @@ def initialize(
 
 
 def _rule(glob: str | None, scheme: SchemeLike) -> InitRule:
-    where = glob or "scheme"
+    where = "scheme" if glob is None else "rules"
     checks.check_scheme(scheme, where)
     if isinstance(scheme, str):
         return make_rule(glob, *parse_scheme(scheme, Path.cwd(), f"scheme {scheme!r}"), where=where)
