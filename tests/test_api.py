@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
 
 import paramctl
 
@@ -110,15 +109,6 @@ class TestInitialising:
         with pytest.raises(paramctl.ParamctlError, match=r"fails_ on 2\.weight failed: ValueError: no"):
             paramctl.initialize(net, rules={"0.*": "ones", "2.weight": fails_})
         assert net[0].bias.tolist() == [1.0] * 3
-
-    @pytest.mark.parametrize("computed", [parametrizations.weight_norm, parametrizations.spectral_norm])
-    def test_without_rules_a_layer_with_computed_tensors_keeps_them_and_no_generator_moves(self, computed):
-        layer = computed(nn.Linear(4, 3))
-        state = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
-        generator = torch.get_rng_state()
-        paramctl.initialize(layer)
-        assert all(torch.equal(tensor, state[name]) for name, tensor in layer.state_dict().items())
-        assert torch.equal(torch.get_rng_state(), generator)
 
     def test_a_function_is_a_scheme(self, net):
         def halves_(tensor):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
+import paramctl
 from paramctl.tensors.build import build
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.materialize import materialize, plan_drawings
@@ -140,10 +141,10 @@ def every_tensor(module):
 
 
 @pytest.mark.parametrize("kind", COMPUTED)
-def test_recording_leaves_computed_tensors_and_random_generators_alone(kind):
+def test_initialising_without_rules_leaves_computed_tensors_and_random_generators_alone(kind):
     module = COMPUTED[kind]()
     before, state = every_tensor(module), torch.get_rng_state()
-    record_programs(module)
+    paramctl.initialize(module)
     after = every_tensor(module)
     assert after.keys() == before.keys()
     assert all(after[name][0] is before[name][0] for name in before)
