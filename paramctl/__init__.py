@@ -19,3 +19,8 @@ def __getattr__(name: str) -> Any:
     if name in {"find_shared", "gradients", "initialize", "list_parameters"}:
         return getattr(import_module("paramctl.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name the API before it is imported too, for completion."""
+    return sorted({*globals(), *__all__})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import torch
 from torch import nn
 
+from paramctl import checks
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
 from paramctl.analysis.sharing import find_groups
 from paramctl.errors import ParamctlError, failure
@@ -17,17 +18,20 @@ from paramctl.records import Statistics, Values
 from paramctl.reports.init import InitReport
 from paramctl.reports.shared import SharedReport
 from paramctl.rules import Initializer, InitRule
+from paramctl.schemes import Scheme
 from paramctl.showing import Gradients, Initialization, ParameterListing, Sharing
-from paramctl.spec.model import Fill, Loss
+from paramctl.spec.model import LOSSES, Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
 from paramctl.tensors import streams, user_code
 from paramctl.tensors.backward import Running, run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.gradients import make_grad_report
-from paramctl.tensors.initialize import describe_initialized
+from paramctl.tensors.initialize import describe_initialized, load_function
+from paramctl.tensors.live import check_memory, check_module, check_python, named_tensors
 from paramctl.tensors.loss import Objective, make_objective
 from paramctl.tensors.materialize import plan_drawings
+from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.values import TensorValues
 
@@ -40,8 +44,8 @@ LossLike: TypeAlias = Loss | Callable[[torch.Tensor], torch.Tensor]
 def list_parameters(
     module: nn.Module,
     *,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     layer: str | None = None,
     buffers: bool = False,
     stats: bool = False,
@@ -49,15 +53,20 @@ def list_parameters(
     sort: SortKey | None = None,
     tree: bool = False,
 ) -> ParameterListing:
-    """List the parameters of a module; the options are those of `paramctl list`.
+    """List the parameters of a module; the options are those of `paramctl list`, and `values` are copies.
 
     Raises:
-        ParamctlError: if `layer` is no module of it.
+        ParamctlError: if `module` is none, has lazy layers that have not run, or is on the meta device while its values
+            are asked for; if an option is wrong, such as a `layer` that is no module of it.
 
     """
+    check_module(module)
+    checks.check_layer(layer)
+    if sort is not None:
+        checks.check_word(sort, get_args(SortKey), "sort")
     options = ListOptions(
-        include=include,
-        exclude=exclude,
+        include=checks.check_globs(include, "include"),
+        exclude=checks.check_globs(exclude, "exclude"),
         layer=layer,
         buffers=buffers,
         stats=stats,
@@ -65,10 +74,12 @@ def list_parameters(
         sort=sort,
         tree=tree,
     )
-    tensors = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    tensors = dict(named_tensors(module))
 
     def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
-        return measure(tensors[name]) if stats else None, TensorValues(tensors[name]) if values else None
+        tensor = tensors[name]
+        check_memory([(name, tensor)])
+        return measure(tensor) if stats else None, TensorValues.copied(tensor) if values else None
 
     report = make_list_report(
         type(module).__name__,
@@ -89,39 +100,55 @@ def initialize(
 ) -> Initialization:
     """Initialise the parameters of a module in place, unrecorded by autograd, as `paramctl init` does.
 
+    A rule that does not fit is refused before anything is changed. Functions of your own run on one parameter after the
+    other, so that one that raises leaves the parameters before changed, and the one that it was given as it left it.
+
     Args:
         module: the module.
         scheme: for the whole module: this for the weights, zeros for the biases, normalisation layers as they are.
         rules: globs with the scheme for every parameter that they match, in order, after `scheme`.
         seed: the seed; a parameter's values depend on it, the parameter's name and shape and what reaches it.
-        values: whether the report holds the elements.
+        values: whether the report holds a copy of the elements.
 
     Raises:
-        ParamctlError: if a scheme is wrong or does not fit a parameter, or if a parameter is on the meta device.
+        ParamctlError: if an argument is wrong, a scheme does not fit a parameter, a function fails, or if the module
+            has lazy layers that have not run, a parameter on the meta device, or a part compiled by TorchScript.
 
     """
-    for name, parameter in module.named_parameters():
-        if parameter.is_meta:
-            raise failure(
-                f"{name} is on the meta device", hint="give the module memory first, with module.to_empty(device=...)"
-            )
-    pairs = rules.items() if isinstance(rules, Mapping) else rules
+    check_module(module)
+    check_python(module)
+    check_memory(module.named_parameters())
+    seed = checks.check_seed(seed)
     wanted = [] if scheme is None else [_rule(None, scheme)]
-    wanted += [_rule(glob, each) for glob, each in pairs]
+    wanted += [_rule(glob, each) for glob, each in checks.check_rules(rules)]
     drawings, notes = plan_drawings(module, record_programs(module), wanted)
-    rows = [describe_initialized(each, each.draw(seed), with_values=values) for each in drawings]
+    with streams.global_stream(seed, "import"):
+        for function in (step for each in drawings for step in each.steps if not isinstance(step.scheme, Scheme)):
+            load_function(function)
+    rows = []
+    for drawing in drawings:
+        drawn = drawing.draw(seed)
+        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values))
     report = InitReport(model=type(module).__name__, seed=seed, parameters=rows, notes=tuple(notes))
     return Initialization.of(report)
 
 
 def _rule(glob: str | None, scheme: SchemeLike) -> InitRule:
+    where = "scheme" if glob is None else "rules"
+    checks.check_scheme(scheme, where)
     if isinstance(scheme, str):
-        return make_rule(glob, *parse_scheme(scheme, Path.cwd(), f"scheme {scheme!r}"), where=glob or "scheme")
-    return InitRule(match=glob, scheme=scheme, options={}, where=glob or "scheme")
+        return make_rule(glob, *parse_scheme(scheme, Path.cwd(), f"scheme {scheme!r}"), where=where)
+    return InitRule(match=glob, scheme=scheme, options={}, where=where)
 
 
 def find_shared(module: nn.Module) -> Sharing:
-    """Find the parameters of a module that are one and the same, by `id()`."""
+    """Find the parameters of a module that are one and the same, by `id()`.
+
+    Raises:
+        ParamctlError: if `module` is none, or has lazy layers that have not run.
+
+    """
+    check_module(module)
     identities = {name: id(parameter) for name, parameter in module.named_parameters()}
     groups, totals = find_groups(take_inventory(module).parameters, identities)
     return Sharing.of(SharedReport(model=type(module).__name__, groups=groups, totals=totals))
@@ -130,6 +157,7 @@ def find_shared(module: nn.Module) -> Sharing:
 def gradients(
     module: nn.Module,
     *inputs: Any,
+    kwargs: Mapping[str, Any] | None = None,
     loss: LossLike = "sum",
     passes: int = 1,
     train: bool | None = None,
@@ -138,56 +166,52 @@ def gradients(
 ) -> Gradients:
     """Run forward and backward, and report the gradients before and after; the module is left as it was found.
 
+    That holds for its gradients, buffers and training flags, after a failure too. Its own hooks do act: one that steps
+    an optimizer, say, changes parameters, and they stay changed.
+
     Args:
         module: the module.
         inputs: the arguments of its forward.
+        kwargs: its keyword arguments.
         loss: what backward starts from; the targets of ``"mse"`` and ``"cross_entropy"`` are drawn.
         passes: how often; gradients add up.
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
-        values: whether the report holds the gradients' elements.
+        values: whether the report holds a copy of the gradients' elements.
 
     Raises:
-        ParamctlError: if a pass fails.
+        ParamctlError: if an argument is wrong or a pass fails, or if the module has lazy layers that have not run, a
+            tensor on the meta device, or a part compiled by TorchScript.
 
     """
+    check_module(module)
+    check_python(module)
+    check_memory(named_tensors(module))
+    if not callable(loss):
+        checks.check_word(loss, LOSSES, "loss", " or a function from the output to a scalar")
+    checks.check_mode(train)
+    seed, passes, keywords = checks.check_seed(seed), checks.check_passes(passes), checks.check_keywords(kwargs)
 
     def objective(output: torch.Tensor) -> Objective:
         if isinstance(loss, str):
             return make_objective(loss, output, Fill("rand"), seed)
         return Objective(loss, getattr(loss, "__qualname__", repr(loss)))
 
-    if passes < 1:
-        raise failure(f"there must be one pass or more, not {passes}", where="passes")
-    with _left_as_found(module), streams.global_stream(seed, "forward"), torch.enable_grad():
+    with (
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+        left_as_found(module),
+        streams.global_stream(seed, "forward"),
+    ):
         if train is not None:
             module.train(train)
-        run = run_passes(module, inputs, objective, passes=passes, explain=_explainer(module))
+        run = run_passes(module, inputs, objective, passes=passes, explain=_explainer(module), keywords=keywords)
+        if values:
+            run = replace(run, gradients=[None if each is None else each.clone() for each in run.gradients])
         report = make_grad_report(
             type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values
         )
     return Gradients.of(report)
-
-
-@contextmanager
-def _left_as_found(module: nn.Module) -> Iterator[None]:
-    """Restore gradients, buffers and training flags."""
-    gradients = [(each, each.grad) for each in module.parameters()]
-    buffers = [(each, each.detach().clone()) for each in module.buffers()]
-    modes = [(each, each.training) for each in module.modules()]
-    for parameter, gradient in gradients:
-        # Backward adds to a gradient in place, so it gets a copy.
-        parameter.grad = None if gradient is None else gradient.clone()
-    try:
-        yield
-    finally:
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
-        for each, training in modes:
-            each.training = training
 
 
 def _explainer(module: nn.Module) -> Callable[[Sequence[Running], BaseException], ParamctlError]:

@@ -8,9 +8,11 @@ from typing import Any, Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
+from paramctl.render.block import line
 from paramctl.render.fitting import fit
 from paramctl.render.pages import page
 from paramctl.render.table import TableData, abridged, rich_table
+from paramctl.render.text import escape
 from paramctl.reports.base import Report
 from paramctl.reports.grad import GradReport
 from paramctl.reports.init import InitReport
@@ -19,10 +21,12 @@ from paramctl.reports.shared import SharedReport
 
 _WIDTH = 100
 
+# `force_jupyter=False` below: in a notebook a console of Rich's displays what it prints, whatever its file.
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Shown(Report):
-    """A report that shows itself; a long table is shown by its first and last rows."""
+    """A report that shows itself, its notes behind it; a long table is shown by its first and last rows."""
 
     @classmethod
     def of(cls, report: Report) -> Self:
@@ -37,14 +41,16 @@ class Shown(Report):
                 yield rich_table(*fit(abridged(block), options.max_width))
             else:
                 yield block
+        for note in self.notes:
+            yield line(("note:", "yellow"), f" {escape(note)}")
 
     def _repr_html_(self) -> str:
-        console = Console(file=io.StringIO(), record=True, width=_WIDTH)
+        console = Console(file=io.StringIO(), record=True, width=_WIDTH, force_jupyter=False)
         console.print(self)
         return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
 
     def __repr__(self) -> str:
-        console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
+        console = Console(file=io.StringIO(), width=_WIDTH, color_system=None, force_jupyter=False)
         with console.capture() as capture:
             console.print(self)
         return capture.get().rstrip("\n")

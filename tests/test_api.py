@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import re
-
 import pytest
 import torch
-from rich.console import Console
 from torch import nn
 
 import paramctl
@@ -44,6 +40,14 @@ class TestListing:
             "tensors": 4, "numel": 19, "trainable": 19, "frozen": 0, "nbytes": 76,
         }  # fmt: skip
 
+    def test_values_are_those_of_the_call(self, net):
+        answer = paramctl.list_parameters(net, values=True)
+        before, shown = answer.parameters[1].values.nested(), answer.parameters[1].values.text()
+        with torch.no_grad():
+            net[0].bias.fill_(7)
+        assert answer.parameters[1].values.nested() == before
+        assert answer.parameters[1].values.text() == shown
+
     def test_an_unknown_layer_is_a_paramctl_error(self, net):
         with pytest.raises(paramctl.ParamctlError, match="no layer '7'"):
             paramctl.list_parameters(net, layer="7")
@@ -78,6 +82,33 @@ class TestInitialising:
         paramctl.initialize(net, rules={"*": "default"})
         rows = report("init", "example:mlp", "--values")["parameters"]
         assert torch.equal(torch.tensor(rows[0]["values"]), net[0].weight)
+
+    def test_values_are_those_of_the_call(self, net):
+        answer = paramctl.initialize(net, "constant:val=2", values=True)
+        paramctl.initialize(net, "constant:val=3")
+        assert answer.parameters[2].values.nested() == [[2.0] * 3]
+
+    def test_an_exact_rule_that_does_not_fit_leaves_the_module_as_it_is(self, net):
+        before = [parameter.detach().clone() for parameter in net.parameters()]
+        with pytest.raises(paramctl.ParamctlError, match=r"xavier_normal does not fit 2\.bias"):
+            paramctl.initialize(net, "zeros", rules={"0.*": "ones", "2.*": "xavier_normal"})
+        assert all(map(torch.equal, net.parameters(), before))
+
+    @pytest.mark.parametrize("text", ["def other(): pass", "1 / 0", "init_ = 3"])
+    def test_a_function_that_cannot_be_loaded_leaves_the_module_as_it_is(self, text, net, write):
+        before = [parameter.detach().clone() for parameter in net.parameters()]
+        path = write(text, f"not_loaded_{len(text)}.py")
+        with pytest.raises(paramctl.ParamctlError):
+            paramctl.initialize(net, "zeros", rules={"2.bias": f"{path}:init_"})
+        assert all(map(torch.equal, net.parameters(), before))
+
+    def test_a_function_that_raises_leaves_what_was_done_before_it(self, net):
+        def fails_(tensor):
+            raise ValueError("no")
+
+        with pytest.raises(paramctl.ParamctlError, match=r"fails_ on 2\.weight failed: ValueError: no"):
+            paramctl.initialize(net, rules={"0.*": "ones", "2.weight": fails_})
+        assert net[0].bias.tolist() == [1.0] * 3
 
     def test_a_function_is_a_scheme(self, net):
         def halves_(tensor):
@@ -127,6 +158,13 @@ class TestSharing:
             ("same-module", ("0.bias", "2.bias"), id(net[0].bias)),
         ]
 
+    def test_nothing_is_said_of_memory_that_was_not_compared(self, net):
+        net[2] = nn.Linear(4, 3)
+        net[2].weight = nn.Parameter(net[0].weight.data)
+        answer = paramctl.find_shared(net)
+        assert answer.groups == ()
+        assert repr(answer) == "No parameter is shared: 30 elements, each under one name."
+
 
 class TestGradients:
     def test_gradients_are_reported_and_the_module_is_left_as_it_was(self, net):
@@ -162,55 +200,46 @@ class TestGradients:
         assert answer.parameters[-1].values.nested() == [6.0]
         assert answer.loss == pytest.approx(3 * net(given).sum().item())
 
+    def test_values_are_those_of_the_call(self, net):
+        kept = []
+        handle = net[2].bias.register_post_accumulate_grad_hook(lambda parameter: kept.append(parameter.grad))
+        answer = paramctl.gradients(net, torch.rand(2, 4), values=True)
+        handle.remove()
+        kept[0].zero_()
+        assert answer.parameters[3].values.nested() == [2.0]
+
     def test_passes_accumulate(self, net):
         assert paramctl.gradients(net, torch.rand(2, 4), passes=4).parameters[-1].grad.mean == 8.0
         with pytest.raises(paramctl.ParamctlError, match="one pass or more"):
             paramctl.gradients(net, torch.rand(2, 4), passes=0)
 
-    def test_grad_mode_of_the_caller_does_not_matter(self, net):
-        with torch.no_grad():
-            assert paramctl.gradients(net, torch.rand(2, 4)).parameters[-1].grad.mean == 2.0
+    @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+    def test_grad_mode_of_the_caller_does_not_matter(self, mode, net):
+        given = torch.rand(2, 4)
+        with mode():
+            assert paramctl.gradients(net, given).parameters[-1].grad.mean == 2.0
+
+    def test_forward_takes_keyword_arguments(self):
+        class Scaled(nn.Linear):
+            def forward(self, x, *, scale):
+                return scale * super().forward(x)
+
+        net, given = Scaled(4, 3), torch.rand(2, 4)
+        answer = paramctl.gradients(net, given, kwargs={"scale": 3}, values=True)
+        assert answer.parameters[1].values.nested() == [6.0] * 3
+        answer = paramctl.gradients(net, kwargs={"x": given, "scale": torch.tensor(2.0)}, values=True)
+        assert answer.parameters[1].values.nested() == [4.0] * 3
+        with pytest.raises(paramctl.ParamctlError, match=r"failed in forward on an input of \[2, 5\]"):
+            paramctl.gradients(net, kwargs={"x": torch.rand(2, 5), "scale": 1})
 
 
-class TestShowing:
-    @pytest.fixture(params=["list", "init", "shared", "grad"])
-    def answer(self, request, net):
-        net.append(net[2])
-        return {
-            "list": lambda: paramctl.list_parameters(net),
-            "init": lambda: paramctl.initialize(net, "normal"),
-            "shared": lambda: paramctl.find_shared(net),
-            "grad": lambda: paramctl.gradients(net[:3], torch.rand(2, 4)),
-        }[request.param]()
-
-    def test_an_answer_prints_as_its_table(self, answer):
-        lines = str(answer).splitlines()
-        assert any(set(line) == {"─"} for line in lines)
-        assert any("0.weight" in line or "2.weight" in line for line in lines)
-        assert repr(answer) == str(answer)
-
-    def test_rich_shows_it_with_styles(self, answer):
-        console = Console(file=io.StringIO(), force_terminal=True, color_system="standard", width=100, _environ={})
-        console.print(answer)
-        shown = console.file.getvalue()
-        assert "\x1b[1m" in shown
-        assert [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()] == [
-            line.rstrip() for line in str(answer).splitlines()
-        ]
-
-    def test_a_notebook_shows_it_as_html(self, answer):
-        page = answer._repr_html_()
-        assert page.startswith("<pre>")
-        assert "0.weight" in page or "2.weight" in page
-
-    def test_a_long_answer_is_shown_by_its_ends(self):
-        net = nn.Sequential(*[nn.Linear(1, 1) for _ in range(1000)])
-        text = str(paramctl.list_parameters(net))
-        assert "… 1,800 more" in text
-        assert "999.bias" in text
-
-
-def test_the_package_says_what_it_has():
-    assert set(paramctl.__all__) <= set(dir(paramctl)) | {"find_shared", "gradients", "initialize", "list_parameters"}
+def test_every_name_of_the_package_is_there_and_is_completed():
+    assert set(paramctl.__all__) <= set(dir(paramctl))
+    assert all(getattr(paramctl, name) is not None for name in paramctl.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = paramctl.nothing
+
+
+def test_completion_imports_no_torch(process):
+    code = "import sys, paramctl; print('gradients' in dir(paramctl), 'torch' in sys.modules)"
+    assert process(code=code).out.split() == ["True", "False"]

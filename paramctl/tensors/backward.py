@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import torch
@@ -72,6 +73,7 @@ def run_passes(
     *,
     passes: int,
     explain: Explain,
+    keywords: Mapping[str, Any] = MappingProxyType({}),
 ) -> GradientRun:
     """Run forward and backward `passes` times without zeroing gradients between, so that they accumulate.
 
@@ -81,6 +83,7 @@ def run_passes(
         make_objective: makes the loss from the first output.
         passes: how often, 1 or more.
         explain: makes the error for a failure in forward.
+        keywords: the keyword arguments of its forward.
 
     Raises:
         ParamctlError: if forward or backward fails, or if the model returns no tensor.
@@ -90,7 +93,7 @@ def run_passes(
     before = [None if each.grad is None else measure(_dense(each.grad)) for each in parameters]
     objective = None
     for _ in range(passes):
-        output, path = _forward(net, inputs, explain)
+        output, path = _forward(net, inputs, keywords, explain)
         objective = objective or make_objective(output)
         loss = _backward(output, objective)
     assert objective is not None, "there is one pass or more"
@@ -108,11 +111,13 @@ def _dense(gradient: torch.Tensor) -> torch.Tensor:
     return gradient.to_dense() if gradient.is_sparse else gradient
 
 
-def _forward(net: nn.Module, inputs: Sequence[Any], explain: Explain) -> tuple[torch.Tensor, str]:
+def _forward(
+    net: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], explain: Explain
+) -> tuple[torch.Tensor, str]:
     running: list[Running] = []
     with _watched(net, running):
         try:
-            returned = net(*inputs)
+            returned = net(*inputs, **keywords)
         except (Exception, SystemExit) as error:
             raise explain(running, error) from error
     found = first_tensor(returned)

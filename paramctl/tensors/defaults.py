@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.overrides import TorchFunctionMode
 
 from paramctl.schemes import SCHEMES, Scheme
@@ -60,7 +61,8 @@ def record_programs(*roots: nn.Module, complete: bool = False) -> Programs:
     """Record what torch.nn's modules at and below the roots write into their tensors when they are reset.
 
     Nothing is executed, so the module may hold values or be on the meta device. A module whose class is not torch.nn's
-    keeps its secrets: its own parameters have no program.
+    keeps its secrets: its own parameters have no program. Neither have those at and below a module that computes
+    tensors from its parameters, as a parametrization or pruning does: a reset would write to what is computed.
     """
     met: set[int] = set()
     modules = [module for root in roots for module in _children_first(root, met)]
@@ -69,13 +71,27 @@ def record_programs(*roots: nn.Module, complete: bool = False) -> Programs:
     )
     tensors = {id(tensor): tensor for tensor in own}
     recorder = _Recorder(tensors)
-    for module in modules:
-        for name in ("reset_parameters", "_reset_parameters"):
-            reset = getattr(module, name, None)
-            if reset is not None and reset.__module__.startswith("torch.nn."):
-                with recorder:
-                    reset()
+    with torch.random.fork_rng(devices=[]):  # what a reset draws besides must not advance the caller's generator
+        for module in modules:
+            _record(module, recorder)
     return Programs({key: (tensors[key], _what_remains(writes)) for key, writes in recorder.writes.items()}, complete)
+
+
+def _record(module: nn.Module, recorder: _Recorder) -> None:
+    resets = [getattr(module, name, None) for name in ("reset_parameters", "_reset_parameters")]
+    theirs = [each for each in resets if each is not None and each.__module__.startswith("torch.nn.")]
+    if theirs and any(map(_computes_tensors, module.modules())):
+        for tensor in (*module.parameters(), *module.buffers()):
+            recorder.writes.pop(id(tensor), None)
+        return
+    for reset in theirs:
+        with recorder:
+            reset()
+
+
+def _computes_tensors(module: nn.Module) -> bool:
+    """Tell whether a parametrization, pruning or an older weight norm stands between a module and its parameters."""
+    return is_parametrized(module) or any(isinstance(each, torch.Tensor) for each in vars(module).values())
 
 
 def _what_remains(writes: list[Write]) -> Program:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -16,6 +16,11 @@ class TensorValues:
     """The elements of one tensor; they are converted when they are asked for."""
 
     tensor: torch.Tensor
+
+    @classmethod
+    def copied(cls, tensor: torch.Tensor) -> Self:
+        """Return the elements that a tensor has now, whatever is written to it later."""
+        return cls(tensor.detach().clone())
 
     def nested(self) -> NestedValues:
         """Return all elements, nested like the shape; None for what is not finite."""

@@ -22,8 +22,13 @@ def test_gpt2_saves_its_embedding_once(report):
 
 
 def test_no_sharing_is_said_plainly(paramctl, report):
-    assert paramctl("shared", "example:mlp").out.startswith("No parameter is shared: 19 elements")
+    assert paramctl("shared", "example:mlp").out == "No parameter is shared: 19 elements, each under one name.\n"
     assert report("shared", "example:mlp")["groups"] == []
+
+
+def test_elements_are_counted_by_name_and_once(paramctl):
+    last = paramctl("shared", "example:shared").out.splitlines()[-1]
+    assert last == "1 group · 2 elements under their names, 1 counted once · 4 B saved"
 
 
 def test_one_module_at_many_places(report, write):

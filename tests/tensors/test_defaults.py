@@ -7,7 +7,9 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
+import paramctl
 from paramctl.tensors.build import build
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.materialize import materialize, plan_drawings
@@ -111,6 +113,56 @@ def test_recording_executes_nothing():
     programs = record_programs(linear)
     assert torch.equal(linear.weight, before)
     assert [write.scheme.name for write in programs.of(linear.weight)] == ["kaiming_uniform"]
+
+
+COMPUTED = {
+    "weight norm": lambda: parametrizations.weight_norm(nn.Linear(4, 3)),
+    "spectral norm": lambda: parametrizations.spectral_norm(nn.Linear(4, 3)),
+    "orthogonal": lambda: parametrizations.orthogonal(nn.Linear(4, 4)),
+    "pruning": lambda: prune.l1_unstructured(nn.Linear(4, 3), "weight", 2),
+    "a pruned LSTM": lambda: prune.l1_unstructured(nn.LSTM(4, 3), "weight_ih_l0", 2),
+    "a part of a transformer": lambda: (
+        layer := nn.TransformerEncoderLayer(8, 2, 16),
+        parametrizations.spectral_norm(layer.self_attn.out_proj),
+        parametrizations.spectral_norm(layer.linear1),
+    )[0],
+}
+
+
+def every_tensor(module):
+    """All tensors that a module holds, those too that are no parameter and no buffer."""
+    held = {}
+    for path, each in module.named_modules():
+        plain = {name: value for name, value in vars(each).items() if isinstance(value, torch.Tensor)}
+        for name, tensor in {**each._parameters, **each._buffers, **plain}.items():
+            if tensor is not None:
+                held[f"{path}.{name}"] = (tensor, tensor.detach().clone())
+    return held
+
+
+@pytest.mark.parametrize("kind", COMPUTED)
+def test_initialising_without_rules_leaves_computed_tensors_and_random_generators_alone(kind):
+    module = COMPUTED[kind]()
+    before, state = every_tensor(module), torch.get_rng_state()
+    paramctl.initialize(module)
+    after = every_tensor(module)
+    assert after.keys() == before.keys()
+    assert all(after[name][0] is before[name][0] for name in before)
+    assert all(torch.equal(after[name][1], before[name][1]) for name in before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_a_layer_with_computed_tensors_would_write_is_not_known():
+    plain, normed = nn.Linear(4, 3), parametrizations.weight_norm(nn.Linear(4, 3))
+    programs = record_programs(nn.Sequential(plain, normed))
+    assert programs.of(plain.weight)
+    assert not any(programs.of(parameter) for parameter in normed.parameters())
+
+
+def test_a_parent_that_cannot_be_recorded_leaves_no_program_that_it_would_have_overwritten():
+    net = nn.Transformer(8, 2, 1, 1, 16, batch_first=True)
+    parametrizations.weight_norm(net.encoder.layers[0].linear1)
+    assert record_programs(net).of(net.decoder.layers[0].linear1.weight) == ()
 
 
 def test_a_parent_overwrites_what_its_children_wrote():

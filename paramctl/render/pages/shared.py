@@ -17,7 +17,7 @@ def page(report: SharedReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG
     """Yield the groups and what they save, or the plain statement that nothing is shared."""
     groups, totals = report.groups, report.totals
     if not groups:
-        yield line(f"No parameter is shared: {totals.named_numel:,} elements under their names, as many in memory.")
+        yield line(f"No parameter is shared: {totals.named_numel:,} elements, each under one name.")
         return
     yield TableData(
         (
@@ -28,7 +28,7 @@ def page(report: SharedReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG
             Column("bytes", [text.size(group.nbytes) for group in groups], "right"),
         )
     )
-    counted = f"{totals.named_numel:,} elements under their names, {totals.numel:,} in memory"
+    counted = f"{totals.named_numel:,} elements under their names, {totals.numel:,} counted once"
     yield line((f"{text.counted(totals.groups, 'group')} · {counted} · {text.size(totals.saved_nbytes)} saved", DIM))
 
 

@@ -1,0 +1,70 @@
+"""What a module that a caller hands over must be: a module, with shapes, and with memory where values are needed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from paramctl.errors import failure
+
+
+def check_module(module: object) -> None:
+    """Refuse what is no module, and a module that does not know its shapes yet.
+
+    Raises:
+        ParamctlError: naming the type of what was given, or the first tensor without a shape.
+
+    """
+    if not isinstance(module, nn.Module):
+        given = f"the class {module.__name__}" if inspect.isclass(module) else type(module).__name__
+        raise failure(f"expected a torch.nn.Module, not {given}", where="module", hint=_module_hint(module))
+    lazy = [name for name, tensor in named_tensors(module) if is_lazy(tensor)]
+    if lazy:
+        others = f", and {len(lazy) - 1:,} more have none" if lazy[1:] else ""
+        hint = "run the model on an input first: its lazy layers then take their shapes from it"
+        raise failure(f"{lazy[0]} has no shape yet{others}", where="module", hint=hint)
+
+
+def check_memory(named: Iterable[tuple[str, torch.Tensor]]) -> None:
+    """Refuse tensors on the meta device.
+
+    Raises:
+        ParamctlError: naming the first one.
+
+    """
+    for name, tensor in named:
+        if tensor.is_meta:
+            hint = "give the module memory first, with module.to_empty(device=...)"
+            raise failure(f"{name} is on the meta device", hint=hint)
+
+
+def check_python(module: nn.Module) -> None:
+    """Refuse a module that TorchScript compiled: it has no hooks, and its modules cannot be told apart.
+
+    Raises:
+        ParamctlError: naming the compiled module.
+
+    """
+    for path, each in module.named_modules():
+        if isinstance(each, torch.jit.RecursiveScriptModule):  # type: ignore[attr-defined]  # it is there
+            name = f"{path} is" if path else "the module is"
+            hint = "give the module that it was compiled from; list_parameters and find_shared take either"
+            raise failure(f"{name} compiled by TorchScript", where="module", hint=hint)
+
+
+def named_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the parameters and the buffers of a module under all their names."""
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+
+
+def _module_hint(given: object) -> str | None:
+    if inspect.isclass(given) and issubclass(given, nn.Module):
+        return f"make a module of it: {given.__name__}(...)"
+    if isinstance(given, Mapping):
+        return "a state_dict holds tensors alone; load it into its module and give that"
+    return None

@@ -1,0 +1,56 @@
+"""Leaving a module as it was found: gradients, buffers and training flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def left_as_found(module: nn.Module) -> Iterator[None]:
+    """Restore what forward and backward change; what cannot be restored does not keep the rest from it.
+
+    That is each parameter's gradient, each module's buffers (which tensors they are, and their elements) and its
+    training flag. The elements of parameters are not saved: nothing but code of the module's own, such as a hook that
+    steps an optimizer, changes them. Meanwhile each gradient is a copy, since backward adds to it in place.
+    """
+    with ExitStack() as restoring:
+        for each in module.modules():
+            restoring.callback(setattr, each, "training", each.training)
+        for buffer in module.buffers():
+            if not buffer.is_inference():  # nothing can write to those
+                memory = _memory(buffer)
+                restoring.callback(_write, memory, memory.clone())
+        for each in module.modules():
+            restoring.callback(_restore_buffers, each, dict(each._buffers), set(each._non_persistent_buffers_set))  # noqa: SLF001  torch has no public way to the slots
+        for parameter in module.parameters():
+            gradient = parameter.grad
+            restoring.callback(setattr, parameter, "grad", gradient)
+            if gradient is not None:
+                parameter.grad = gradient.detach().clone()
+        yield
+
+
+def _memory(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor that can be written to; for an expanded one that is the memory that it spans, as a vector."""
+    tensor = tensor.detach()
+    if tensor.layout is not torch.strided or tensor.numel() == 0:
+        return tensor
+    span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor if span >= tensor.numel() else tensor.as_strided((span,), (1,))
+
+
+@torch.no_grad()
+def _write(memory: torch.Tensor, before: torch.Tensor) -> None:
+    memory.copy_(before)
+
+
+def _restore_buffers(module: nn.Module, slots: dict[str, torch.Tensor | None], transient: set[str]) -> None:
+    held = module._buffers  # noqa: SLF001
+    if list(held.keys()) != list(slots) or any(held[name] is not slots[name] for name in slots):
+        held.clear()
+        held.update(slots)
+    module._non_persistent_buffers_set = transient  # noqa: SLF001
