@@ -18,7 +18,6 @@ from paramctl.records import Statistics, Values
 from paramctl.reports.init import InitReport
 from paramctl.reports.shared import SharedReport
 from paramctl.rules import Initializer, InitRule
-from paramctl.schemes import Scheme
 from paramctl.showing import Gradients, Initialization, ParameterListing, Sharing
 from paramctl.spec.model import LOSSES, Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
@@ -27,7 +26,7 @@ from paramctl.tensors.backward import Running, run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.gradients import make_grad_report
-from paramctl.tensors.initialize import describe_initialized, load_function
+from paramctl.tensors.initialize import describe_initialized
 from paramctl.tensors.live import check_memory, check_module, check_python, named_tensors
 from paramctl.tensors.loss import Objective, make_objective
 from paramctl.tensors.materialize import plan_drawings
@@ -121,10 +120,7 @@ def initialize(
     seed = checks.check_seed(seed)
     wanted = [] if scheme is None else [_rule(None, scheme)]
     wanted += [_rule(glob, each) for glob, each in checks.check_rules(rules)]
-    drawings, notes = plan_drawings(module, record_programs(module), wanted)
-    with streams.global_stream(seed, "import"):
-        for function in (step for each in drawings for step in each.steps if not isinstance(step.scheme, Scheme)):
-            load_function(function)
+    drawings, notes = plan_drawings(module, record_programs(module), wanted, seed)
     rows = []
     for drawing in drawings:
         drawn = drawing.draw(seed)

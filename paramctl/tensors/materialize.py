@@ -15,8 +15,13 @@ from paramctl.tensors.defaults import Programs, run_program
 from paramctl.tensors.initialize import Drawing, init_target, with_function
 
 
-def plan_drawings(net: nn.Module, programs: Programs, rules: Sequence[InitRule]) -> tuple[list[Drawing], list[str]]:
+def plan_drawings(
+    net: nn.Module, programs: Programs, rules: Sequence[InitRule], seed: int = 0
+) -> tuple[list[Drawing], list[str]]:
     """Decide how each parameter of a model gets its values, in model order.
+
+    Functions of the user's own are imported first, under a stream of the seed, so that what their modules draw is the
+    same in every run.
 
     Returns:
         A drawing for each parameter, and notes on the rules that reach nothing.
@@ -30,7 +35,9 @@ def plan_drawings(net: nn.Module, programs: Programs, rules: Sequence[InitRule])
     targets = [
         init_target(net, record, parameter, programs) for record, parameter in zip(records, parameters, strict=True)
     ]
-    plans, notes = plan(targets, [with_function(rule) for rule in rules])
+    with streams.global_stream(seed, "import"):
+        loaded = [with_function(rule) for rule in rules]
+    plans, notes = plan(targets, loaded)
     drawings = [
         Drawing(each, parameter, programs.of(parameter)) for each, parameter in zip(plans, parameters, strict=True)
     ]

@@ -54,7 +54,7 @@ def gradients(spec: Spec, model: str, options: PassOptions, *, seed: int, dtype:
     taken = _input_of(spec, options)
     built = build(spec, seed=seed, dtype=dtype)
     _ensure_passes_fit(built.net, taken)
-    drawings, notes = plan_drawings(built.net, built.programs, spec.rules)
+    drawings, notes = plan_drawings(built.net, built.programs, spec.rules, seed)
     input_dtype = _floating_dtype(built.net)
     materialize(built.net, drawings, built.programs, seed, options.device)
     net = built.net.train(options.train)

@@ -49,7 +49,7 @@ def initialize(
     keeps = out is not None or with_values
     ensure_fits(needed_bytes(built.net) if keeps else largest_bytes(built.net), "the values")
     names = state_names(built.net)
-    drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules])
+    drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed)
     state: dict[int, torch.Tensor] = {}
     rows = []
     for drawing in drawings:

@@ -28,7 +28,7 @@ def list_with_values(spec: Spec, model: str, options: ListOptions, *, seed: int,
 
 
 def _measurer(built: BuiltModel, spec: Spec, options: ListOptions, seed: int) -> tuple[Measure, list[str]]:
-    drawings, notes = plan_drawings(built.net, built.programs, spec.rules)
+    drawings, notes = plan_drawings(built.net, built.programs, spec.rules, seed)
     by_name = {name: drawing for drawing in drawings for name in drawing.plan.target.record.names}
     buffers = dict(built.net.named_buffers(remove_duplicate=False))
 

@@ -16,7 +16,6 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
-import paramctl
 from paramctl.errors import ParamctlError, failure, nearest
 from paramctl.references import Reference
 
@@ -24,7 +23,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _NOT_THEIRS = (
-    *(f"{Path(file).resolve().parent}{os.sep}" for file in (paramctl.__file__, torch.__file__, importlib.__file__)),
+    f"{Path(__file__).resolve().parents[1]}{os.sep}",
+    *(f"{Path(file).resolve().parent}{os.sep}" for file in (torch.__file__, importlib.__file__) if file),
     "<frozen",
 )
 
