@@ -119,6 +119,12 @@ class TestTree:
         assert lines[-3].split() == ["└", "lm_head", "Linear"]
         assert lines[-2].split() == ["=", "transformer.wte.weight"]
 
+    def test_the_tree_of_a_layer_counts_what_its_rows_count(self, paramctl, report):
+        answer = report("list", "example:gpt2", "--layer", "lm_head", "--tree")
+        assert answer["tree"]["numel"] == answer["totals"]["numel"] == 38_597_376
+        lines = paramctl("list", "example:gpt2", "--layer", "lm_head", "--tree").out.splitlines()
+        assert lines[2].split()[:3] == ["lm_head", "Linear", "38,597,376"]
+
     def test_filters_prune_what_is_counted(self, report):
         tree = report("list", "example:mlp", "--tree", "--include", "*.bias")["tree"]
         assert tree["numel"] == 4

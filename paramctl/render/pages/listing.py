@@ -113,7 +113,7 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
             last = i == len(node.children) - 1
             add(child, child.name, below + ("└ " if last else "├ "), below + ("  " if last else "│ "))
 
-    add(root, root.path or report.model or "", "", "")
+    add(root, report.title or report.model or "", "", "")
     names, kinds, numels, sizes, shares = map(list, zip(*rows, strict=True))
     return TableData(
         (
