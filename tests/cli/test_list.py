@@ -119,6 +119,22 @@ class TestTree:
         assert lines[-3].split() == ["└", "lm_head", "Linear"]
         assert lines[-2].split() == ["=", "transformer.wte.weight"]
 
+    def test_names_stay_on_their_lines_and_types_give_way(self, paramctl, write, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "80")
+        encoder = "{TransformerEncoder: {encoder_layer: {TransformerEncoderLayer: {d_model: 8, nhead: 2, batch_first: true}}, num_layers: 3}}"
+        spec = write(f"layers: {{encoder_of_everything: {{Sequential: {{a_block_with_a_long_name: {encoder}}}}}}}")
+        page = paramctl("list", spec, "--tree").out
+        assert max(map(len, page.splitlines())) <= 80
+        for name in ("└ encoder_of_everything", "└ a_block_with_a_long_name", "├ self_attn", "│ └ out_proj"):
+            assert any(name in line for line in page.splitlines())
+        lines = page.splitlines()
+        below = lines[next(i for i, line in enumerate(lines) if "└ out_proj" in line) + 1]
+        assert below.split()[0] == "│"  # the guide goes on beside the rest of the type
+
+    def test_a_share_that_is_not_the_whole_is_not_rounded_to_it(self, paramctl, write):
+        spec = write("layers: {a: {Linear: [1000, 1000]}, b: {Linear: [1, 1]}}")
+        assert ">99.9%" in paramctl("list", spec, "--tree").out
+
     def test_the_tree_of_a_layer_counts_what_its_rows_count(self, paramctl, report):
         answer = report("list", "example:gpt2", "--layer", "lm_head", "--tree")
         assert answer["tree"]["numel"] == answer["totals"]["numel"] == 38_597_376
@@ -128,6 +144,20 @@ class TestTree:
     def test_filters_prune_what_is_counted(self, report):
         tree = report("list", "example:mlp", "--tree", "--include", "*.bias")["tree"]
         assert tree["numel"] == 4
+
+
+def test_a_table_says_which_columns_it_left_out(paramctl, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    assert "\nleft out for want of space: type\n" in paramctl("list", "example:alexnet").out
+    assert "\nleft out for want of space: min, max\n" in paramctl("list", "example:lenet5", "--stats").out
+    assert "left out" not in paramctl("list", "example:lenet5", "--format", "csv").out
+
+
+def test_counts_agree_with_their_noun(paramctl, write):
+    spec = write("layers: [{Linear: {in_features: 1, out_features: 1, bias: false}}]")
+    assert "1 parameter · 1 element · 4 B" in paramctl("list", spec, "--tree").out
+    frozen = write("layers: [{Linear: [1, 1]}]\nfreeze: ['*.bias']")
+    assert "1 element trainable, 1 frozen" in paramctl("list", frozen).out
 
 
 class TestValues:
