@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from paramctl.errors import failure, nearest
-from paramctl.globs import compile_filter
+from paramctl.globs import compile_filter, compile_glob
 from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, Values
 from paramctl.reports.listing import ListReport, ListTotals
 
@@ -149,6 +149,7 @@ def make_list_report(
     if options.layer is not None:
         records, modules = select_layer(records, modules, options.layer)
     shown = filter_records(records, options.include, options.exclude)
+    unmatched = [_unmatched(option, glob, records, options) for option, glob in _useless_globs(records, options)]
     tree = None
     if options.tree:
         from paramctl.analysis.tree import build_tree  # most listings show none
@@ -163,8 +164,28 @@ def make_list_report(
         totals=total_up(shown),
         tree=tree,
         title=options.layer or None,
-        notes=tuple(notes),
+        notes=(*notes, *unmatched),
     )
+
+
+def _useless_globs(records: Sequence[ParameterRecord], options: ListOptions) -> Iterator[tuple[str, str]]:
+    """Yield the options and globs that match no name."""
+    for option, globs in (("--include", options.include), ("--exclude", options.exclude)):
+        for glob in globs:
+            matches = compile_glob(glob)
+            if not any(matches(record.names) for record in records):
+                yield option, glob
+
+
+def _unmatched(option: str, glob: str, records: Sequence[ParameterRecord], options: ListOptions) -> str:
+    """Say that a glob matches nothing, and which one like it would match."""
+    inside = f" inside {options.layer}" if options.layer else ""
+    part = glob.removeprefix(f"{options.layer}.")
+    near = (part, f"*.{part}", f"{part}.*", f"*{part}*") if part else ()
+    found = (other for other in near if any(map(compile_glob(other), (record.names for record in records))))
+    other = next(found, None)
+    suggestion = f": did you mean {other!r}?" if other else ""
+    return f"{option} {glob!r} matches no parameter; globs match whole dotted names{inside}{suggestion}"
 
 
 def _measured(record: ParameterRecord, measured: tuple[Statistics | None, Values | None]) -> ParameterRecord:

@@ -95,6 +95,34 @@ def test_what_is_measured_is_asked_for_by_the_name_in_the_model():
     assert asked == ["b.c.weight", "b.c.scale"]
 
 
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ({"include": ["*", "9"]}, "--include '9' matches no parameter; globs match whole dotted names"),
+        ({"include": ["c"]}, "--include 'c' matches no parameter; globs match whole dotted names: did you mean '*c*'?"),
+        ({"include": [""]}, "--include '' matches no parameter; globs match whole dotted names"),
+        (
+            {"exclude": ["weight"]},
+            "--exclude 'weight' matches no parameter; globs match whole dotted names: did you mean '*.weight'?",
+        ),
+        (
+            {"exclude": ["a"], "include": ["a.*"]},
+            "--exclude 'a' matches no parameter; globs match whole dotted names: did you mean 'a.*'?",
+        ),
+        (
+            {"include": ["b.c.scale"], "layer": "b"},
+            "--include 'b.c.scale' matches no parameter; globs match whole dotted names inside b: did you mean 'c.scale'?",
+        ),
+    ],
+)
+def test_a_glob_that_matches_nothing_is_noted_with_one_that_would(options, note):
+    assert listed(**options).notes == (note,)
+
+
+def test_a_glob_that_matches_is_not_noted_whatever_others_leave_of_it():
+    assert listed(include=["*.weight", "b.*"], exclude=["*"]).notes == ()
+
+
 class TestTheTreeOfALayer:
     def tree(self, net, layer):
         report = make_list_report("m", take_inventory(net), ListOptions(layer=layer, tree=True), None)

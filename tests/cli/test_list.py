@@ -86,7 +86,23 @@ def test_an_unknown_layer_is_an_error_with_the_nearest(paramctl):
     assert result.err == "error: --layer: the model has no layer 'featurs'\n  hint: did you mean 'features'?\n"
 
 
+def test_a_glob_that_matches_nothing_is_noted_on_stderr(paramctl):
+    result = paramctl("list", "example:mlp", "--include", "weight")
+    assert (result.code, result.out) == (0, "There are no parameters here.\n")
+    assert result.err == (
+        "note: --include 'weight' matches no parameter; globs match whole dotted names: did you mean '*.weight'?\n"
+    )
+
+
 class TestTree:
+    @pytest.mark.parametrize("extra", [[], ["--values"]])
+    def test_the_name_in_the_spec_is_that_of_the_root(self, extra, paramctl, report, write):
+        spec = write("name: my net\nlayers: [{Linear: [2, 1]}]")
+        answer = report("list", spec, "--tree", *extra)
+        assert (answer["model"], answer["tree"]["name"], "title" in answer) == ("spec.yaml", "", False)
+        assert paramctl("list", spec, "--tree").out.splitlines()[2].startswith("my net  Sequential")
+        assert paramctl("list", spec, "--tree", "--layer", "0").out.splitlines()[2].startswith("0 ")
+
     def test_70_billion_parameters_fit_on_a_screen(self, paramctl):
         lines = paramctl("list", "example:llama2_70b", "--tree").out.splitlines()
         assert len(lines) < 25
@@ -177,6 +193,15 @@ class TestValues:
         bias = page[page.index("\nfc3.bias\n") :]
         assert bias.count(",") == 9
         assert "..." not in bias
+
+    def test_no_width_breaks_the_lines_that_torch_prints(self, paramctl, monkeypatch):
+        words = ("list", "example:lenet5", "--values", "--include", "fc1.weight")
+        wide = paramctl(*words).out
+        monkeypatch.setenv("COLUMNS", "40")
+        narrow = paramctl(*words).out
+        printed = wide[wide.index("tensor(") :]
+        assert max(map(len, printed.splitlines())) > 40
+        assert narrow[narrow.index("tensor(") :] == printed
 
     def test_buffers_have_the_values_of_their_layer(self, report):
         rows = report("list", "example:resnet18", "--layer", "bn1", "--buffers", "--values", "--include", "running*")[
