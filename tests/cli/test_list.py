@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -157,6 +159,11 @@ class TestTree:
         lines = paramctl("list", "example:gpt2", "--layer", "lm_head", "--tree").out.splitlines()
         assert lines[2].split()[:3] == ["lm_head", "Linear", "38,597,376"]
 
+    def test_json_holds_a_tree_beside_values_and_an_order(self, report):
+        answer = report("list", "example:mlp", "--tree", "--values", "--stats", "--sort", "name")
+        assert answer["tree"]["numel"] == 19
+        assert {"values", "stats"} <= answer["parameters"][0].keys()
+
     def test_filters_prune_what_is_counted(self, report):
         tree = report("list", "example:mlp", "--tree", "--include", "*.bias")["tree"]
         assert tree["numel"] == 4
@@ -225,6 +232,12 @@ def test_a_spec_on_standard_input(process):
     result = process("list", "-", "--format", "json", stdin="layers: [{Linear: [2, 1]}]")
     listed = json.loads(result.out)
     assert (listed["model"], listed["totals"]["numel"]) == ("-", 3)
+
+
+def test_closed_standard_input_is_an_error(tmp_path):
+    command = f'exec "{sys.executable}" -m paramctl list - <&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: MODEL: standard input is closed")
 
 
 def test_a_mistake_on_standard_input_is_placed_there(process):
