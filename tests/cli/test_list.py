@@ -176,6 +176,14 @@ def test_a_table_says_which_columns_it_left_out(paramctl, monkeypatch):
     assert "left out" not in paramctl("list", "example:lenet5", "--format", "csv").out
 
 
+@pytest.mark.parametrize("extra", [[], ["--stats"]])
+def test_a_table_of_parameters_and_buffers_fits_65_columns(extra, paramctl, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "65")
+    lines = paramctl("list", "example:resnet18", "--buffers", "--layer", "layer4", *extra).out.splitlines()
+    assert max(map(len, lines)) <= 65
+    assert lines[-2].endswith("dtype")
+
+
 def test_counts_agree_with_their_noun(paramctl, write):
     spec = write("layers: [{Linear: {in_features: 1, out_features: 1, bias: false}}]")
     assert "1 parameter · 1 element · 4 B" in paramctl("list", spec, "--tree").out

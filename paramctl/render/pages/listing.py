@@ -45,7 +45,7 @@ def _table(report: ListReport, *, styled: bool) -> TableData:
     elif _differ(records, "requires_grad"):
         columns.append(Column("trainable", [_trainable(record) for record in records]))
     if _differ(records, "dtype"):
-        columns.append(Column("dtype", repeated([record.dtype for record in records], styled=styled)))
+        columns.append(Column("dtype", repeated([record.dtype for record in records], styled=styled), optional=3))
     numels = [text.grouped(record.numel) for record in records]
     columns.append(Column("elements", numels, "right", total=text.grouped(totals.numel)))
     if with_stats:
