@@ -25,15 +25,15 @@ def replacing(path: Path, where: str) -> Iterator[Path]:
         ParamctlError: if the file cannot be written.
 
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise failure(f"{path} is a directory", where=where)
-    if not target.parent.is_dir():
-        raise failure(f"there is no directory {path.parent}", where=where)
     try:
-        if target.exists() and not target.is_file():
-            yield target
+        if path.is_dir():
+            raise failure(f"{path} is a directory", where=where)
+        if path.exists() and not path.is_file():
+            yield path
             return
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir():
+            raise failure(f"there is no directory {path.parent}", where=where)
         yield from _renamed(target)
     except OSError as error:
         raise failure(f"cannot write {path}: {error.strerror or error}", where=where) from error

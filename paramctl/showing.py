@@ -38,7 +38,11 @@ class Shown(Report):
         """Show the report with Rich."""
         for block in page(self, styled=console.color_system is not None):
             if isinstance(block, TableData):
-                yield rich_table(*fit(abridged(block), options.max_width))
+                fitted = fit(abridged(block), options.max_width)
+                yield rich_table(fitted.table, fitted.widths)
+                note = fitted.note()
+                if note is not None:
+                    yield note
             else:
                 yield block
         for note in self.notes:

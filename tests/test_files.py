@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,21 @@ def test_what_is_no_regular_file_is_written_and_not_replaced(tmp_path):
     with replacing(pipe, "--output") as temporary:
         assert temporary == pipe
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_pipe_that_has_a_path_in_dev_alone_is_written(tmp_path):
+    reading, writing = os.pipe()
+    with replacing(Path(f"/dev/fd/{writing}"), "--output") as temporary:
+        temporary.write_text("x")
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        assert stream.read() == "x"
+
+
+def test_a_name_that_no_file_can_have_is_an_error(tmp_path):
+    for name in ("a" * 5000, "b" * 255):
+        with pytest.raises(ParamctlError, match="cannot write"), replacing(tmp_path / name, "--out"):
+            pass
 
 
 def test_a_directory_and_a_missing_directory_are_refused(tmp_path):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from paramctl.errors import failure, nearest
-from paramctl.globs import compile_filter
+from paramctl.globs import compile_filter, compile_glob
 from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, Values
 from paramctl.reports.listing import ListReport, ListTotals
 
@@ -16,8 +16,10 @@ SortKey: TypeAlias = Literal["name", "numel", "nbytes"]
 
 def select_layer(
     records: Iterable[ParameterRecord], modules: Sequence[ModuleRecord], layer: str
-) -> tuple[ParameterRecord, ...]:
-    """Return the parameters of one module under the names that they have by themselves.
+) -> tuple[tuple[ParameterRecord, ...], tuple[ModuleRecord, ...]]:
+    """Return the parameters and the modules of one module under the names that they have by themselves.
+
+    What stands outside is left out: of a tensor or a module that is met there too, the first name inside counts.
 
     Raises:
         ParamctlError: if there is no such module.
@@ -30,17 +32,31 @@ def select_layer(
             or f"the outermost are {', '.join(path for path in paths if path and '.' not in path)}"
         )
         raise failure(f"the model has no layer {layer!r}", where="--layer", hint=hint)
-    prefix = f"{layer}." if layer else ""
-    types = {module.path: module.type_name for module in modules}
+    if not layer:
+        return tuple(records), tuple(modules)
+    prefix = f"{layer}."
+    inside = tuple(_modules_inside(modules, layer, prefix))
+    types = {module.path: module.type_name for module in inside}
     selected = []
     for record in records:
-        inside = [name.removeprefix(prefix) for name in record.names if name.startswith(prefix)]
-        if inside:
-            name, *aliases = inside
+        names = [name.removeprefix(prefix) for name in record.names if name.startswith(prefix)]
+        if names:
+            name, *aliases = names
             module = name.rpartition(".")[0]
-            module_type = types[f"{prefix}{module}" if module else layer]
-            selected.append(record._replace(name=name, module=module, module_type=module_type, aliases=tuple(aliases)))
-    return tuple(selected)
+            selected.append(
+                record._replace(name=name, module=module, module_type=types[module], aliases=tuple(aliases))
+            )
+    return tuple(selected), inside
+
+
+def _modules_inside(modules: Iterable[ModuleRecord], layer: str, prefix: str) -> Iterator[ModuleRecord]:
+    met: dict[str, str] = {}
+    for module in modules:
+        if module.path == layer or module.path.startswith(prefix):
+            path = module.path[len(prefix) :]
+            # Where the same object was met first tells what object it is, also when that is outside.
+            known = met.setdefault(module.same_as or module.path, path)
+            yield ModuleRecord(path, module.type_name, None if known == path else known)
 
 
 def filter_records(
@@ -128,30 +144,49 @@ def make_list_report(
         ParamctlError: if there is no module of the path asked for.
 
     """
-    layer = options.layer
-    records = (*held.parameters, *held.buffers) if options.buffers else held.parameters
-    shown: Sequence[ParameterRecord] = records if layer is None else select_layer(records, held.modules, layer)
-    shown = filter_records(shown, options.include, options.exclude)
-    if measure is not None:
-        prefix = f"{layer}." if layer else ""
-        shown = [_measured(record, measure(prefix + record.name)) for record in shown]
-    shown = sort_records(shown, options.sort)
+    records: Sequence[ParameterRecord] = (*held.parameters, *held.buffers) if options.buffers else held.parameters
+    modules = held.modules
+    if options.layer is not None:
+        records, modules = select_layer(records, modules, options.layer)
+    shown = filter_records(records, options.include, options.exclude)
+    unmatched = [_unmatched(option, glob, records, options) for option, glob in _useless_globs(records, options)]
     tree = None
     if options.tree:
         from paramctl.analysis.tree import build_tree  # most listings show none
 
-        tree = build_tree(held.modules, _kept(records, shown, layer), root=layer or "")
-    return ListReport(model=model, parameters=shown, totals=total_up(shown), tree=tree, notes=tuple(notes))
+        tree = build_tree(modules, shown)
+    if measure is not None:
+        prefix = f"{options.layer}." if options.layer else ""
+        shown = [_measured(record, measure(prefix + record.name)) for record in shown]
+    return ListReport(
+        model=model,
+        parameters=sort_records(shown, options.sort),
+        totals=total_up(shown),
+        tree=tree,
+        title=options.layer or None,
+        notes=(*notes, *unmatched),
+    )
+
+
+def _useless_globs(records: Sequence[ParameterRecord], options: ListOptions) -> Iterator[tuple[str, str]]:
+    """Yield the options and globs that match no name."""
+    for option, globs in (("--include", options.include), ("--exclude", options.exclude)):
+        for glob in globs:
+            matches = compile_glob(glob)
+            if not any(matches(record.names) for record in records):
+                yield option, glob
+
+
+def _unmatched(option: str, glob: str, records: Sequence[ParameterRecord], options: ListOptions) -> str:
+    """Say that a glob matches nothing, and which one like it would match."""
+    inside = f" inside {options.layer}" if options.layer else ""
+    part = glob.removeprefix(f"{options.layer}.")
+    near = (part, f"*.{part}", f"{part}.*", f"*{part}*") if part else ()
+    found = (other for other in near if any(map(compile_glob(other), (record.names for record in records))))
+    other = next(found, None)
+    suggestion = f": did you mean {other!r}?" if other else ""
+    return f"{option} {glob!r} matches no parameter; globs match whole dotted names{inside}{suggestion}"
 
 
 def _measured(record: ParameterRecord, measured: tuple[Statistics | None, Values | None]) -> ParameterRecord:
     return record._replace(stats=measured[0], values=measured[1])
-
-
-def _kept(
-    records: Sequence[ParameterRecord], shown: Sequence[ParameterRecord], layer: str | None
-) -> Iterable[ParameterRecord]:
-    """Return the records of the model that are shown, under the names that they have in the model."""
-    prefix = f"{layer}." if layer else ""
-    names = {prefix + record.name for record in shown}
-    return (record for record in records if not names.isdisjoint(record.names))

@@ -24,8 +24,13 @@ class _Module:
     nbytes: int = 0
 
 
-def build_tree(modules: Sequence[ModuleRecord], records: Iterable[ParameterRecord], *, root: str = "") -> TreeNode:
-    """Return the tree at and below `root`.
+_MOST_NAMES = 5
+"""How many names that are no range a folded run shows; of more, the first two and the last."""
+_LONGEST_INDEX = 18
+
+
+def build_tree(modules: Sequence[ModuleRecord], records: Iterable[ParameterRecord]) -> TreeNode:
+    """Return the tree of a model, or of one of its layers where modules and records are named from there.
 
     Each tensor is counted once, in the module of its first name.
     """
@@ -42,7 +47,7 @@ def build_tree(modules: Sequence[ModuleRecord], records: Iterable[ParameterRecor
     structures: dict[Hashable, int] = {}
     for path in reversed(list(nodes)):
         _complete(nodes[path], structures)
-    return _folded([nodes[root]], 1)
+    return _folded([nodes[""]], 1)
 
 
 def _complete(node: _Module, structures: dict[Hashable, int]) -> None:
@@ -66,11 +71,11 @@ def _tensor_structure(tensor: ParameterRecord) -> Hashable:
 
 def _folded(run: Sequence[_Module], outer: int) -> TreeNode:
     """Return the node of a run of equal siblings, or of one module, which stands in each of `outer` equal modules."""
-    first, last = run[0], run[-1]
+    first = run[0]
     count = outer * len(run)
     runs = (list(group) for _, group in groupby(first.children, key=_run_key))
     return TreeNode(
-        name=first.name if first is last else f"[{first.name}-{last.name}]",
+        name=_run_name([module.name for module in run]),
         path=first.record.path,
         type_name=first.record.type_name,
         count=count,
@@ -85,4 +90,20 @@ def _folded(run: Sequence[_Module], outer: int) -> TreeNode:
 
 def _run_key(module: _Module) -> Hashable:
     """Return what consecutive modules of a run have in common; one that has a name of its own stands alone."""
-    return module.structure if module.name.isdigit() else module.name
+    return module.structure if _is_index(module.name) else module.name
+
+
+def _is_index(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) <= _LONGEST_INDEX
+
+
+def _run_name(names: Sequence[str]) -> str:
+    """Name a run: ``[0-11]`` where its names count on by one, else one by one: ``[0,2,4]``, ``[0,2,…,12]``."""
+    first, *others = names
+    if not others:
+        return first
+    indexes = [int(name) for name in names]
+    if indexes == list(range(indexes[0], indexes[0] + len(indexes))):
+        return f"[{first}-{others[-1]}]"
+    shown = names if len(names) <= _MOST_NAMES else [*names[:2], "…", names[-1]]
+    return f"[{','.join(shown)}]"

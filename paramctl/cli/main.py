@@ -22,7 +22,8 @@ def main() -> None:
     code = run()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
-            stream.flush()
+            if stream is not None:
+                stream.flush()
     # Without the interpreter's way out, which frees every object of torch one by one and takes a fifth of the time.
     os._exit(code)
 
@@ -42,7 +43,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     from paramctl.cli.app import app
     from paramctl.cli.output import print_bug, print_error
-    from paramctl.errors import ParamctlError
+    from paramctl.errors import ParamctlError, failure
 
     try:
         app(arguments, prog_name="paramctl")
@@ -52,7 +53,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or 0
+        print_error(failure(str(stop.code)))
+        return BROKEN_INPUT
     except Exception:  # noqa: BLE001  anything else is a bug, and says so
         print_bug()
         return BUG

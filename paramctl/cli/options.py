@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Final
 
 import typer
 
@@ -21,7 +22,13 @@ _MODEL_PANEL = "Model"
 
 Model = Annotated[str | None, typer.Argument(metavar="MODEL", help=_MODEL, show_default=False)]
 Format = Annotated[
-    OutputFormat, typer.Option("--format", "-f", help="How the report is written.", rich_help_panel=_REPORT)
+    OutputFormat | None,
+    typer.Option(
+        "--format",
+        "-f",
+        help="How the report is written. Default: as the suffix of --output says (.json, .csv, .md), else table.",
+        rich_help_panel=_REPORT,
+    ),
 ]
 File = Annotated[
     str | None,
@@ -59,9 +66,16 @@ Dtype = Annotated[
 Values = Annotated[bool, typer.Option("--values", help="Show the elements, as torch prints them.")]
 
 
-def output_of(output_format: OutputFormat, file: str | None) -> Output:
-    """Return where a report goes."""
-    return Output(output_format, None if file is None else Path(file))
+_SUFFIXES: Final = MappingProxyType(
+    {".json": OutputFormat.JSON, ".csv": OutputFormat.CSV, ".md": OutputFormat.MARKDOWN}
+)
+
+
+def output_of(output_format: OutputFormat | None, file: str | None) -> Output:
+    """Return where a report goes, and in which format: the one asked for, else that of the file's suffix."""
+    path = None if file is None else Path(file)
+    told = OutputFormat.TABLE if path is None else _SUFFIXES.get(path.suffix.lower(), OutputFormat.TABLE)
+    return Output(output_format or told, path)
 
 
 def check_dtype(dtype: str | None) -> str | None:
@@ -84,6 +98,9 @@ def check_seed(seed: int | None) -> int | None:
         ParamctlError: if it does not fit in 64 bits.
 
     """
-    if seed is not None and not -(2**63) <= seed < 2**64:
-        raise failure(f"{seed} does not fit in 64 bits", where="--seed")
+    if seed is not None:
+        from paramctl.spec.model import MAX_SEED, MIN_SEED  # the reader of specs, which --help need not import
+
+        if not MIN_SEED <= seed <= MAX_SEED:
+            raise failure(f"{seed} does not fit in 64 bits", where="--seed")
     return seed

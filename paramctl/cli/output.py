@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _UNBOUNDED = 1_000_000
 """Wider than any table: in a pipe a table is as wide as its content."""
 _MOST_PROBLEMS = 50
+_STDOUT = frozenset({"-", "/dev/stdout", "/dev/fd/1"})
+"""What means standard output; opened by its path it would be written from its start again."""
 _RED, _YELLOW, _BLUE = "\x1b[1;31m", "\x1b[33m", "\x1b[36m"
 
 
@@ -39,29 +41,28 @@ def emit(report: Report, output: Output) -> None:
     """Write a report, and its notes to stderr.
 
     Raises:
-        ParamctlError: if the file cannot be written.
+        ParamctlError: if the file cannot be written, or stdout is closed.
         typer.Exit: if nobody reads stdout any more.
 
     """
     for note in report.notes:
         print_note(note)
-    if output.file is None or str(output.file) == "-":
-        _write_stdout(render(report, output.format, _width(sys.stdout), _color(sys.stdout)), output.format)
-        return
-    with (
-        replacing(output.file, "--output") as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        file.writelines(render(report, output.format, _columns() or _UNBOUNDED, None))
+    file = _to_file(output.file)
+    if file is None:
+        stdout = _stdout()
+        pieces = render(report, output.format, _width(stdout), _color(stdout))
+        _write_stdout(pieces, machine=output.format is not OutputFormat.TABLE)
+    else:
+        _write_file(file, render(report, output.format, _columns() or _UNBOUNDED, None))
 
 
 def emit_text(text: str, file: Path | None) -> None:
-    """Write a text that is no report."""
-    if file is None or str(file) == "-":
-        _write_stdout(iter([text]), OutputFormat.JSON)
-        return
-    with replacing(file, "--output") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Write a text that is no report; raises as `emit` does."""
+    target = _to_file(file)
+    if target is None:
+        _write_stdout(iter([text]), machine=True)
+    else:
+        _write_file(target, iter([text]))
 
 
 def print_note(note: str) -> None:
@@ -91,14 +92,35 @@ def _problem_text(problem: Problem) -> str:
 
 
 def _print_error(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201  the one place that prints
+    if sys.stderr is not None:  # None where it was closed; print would then write to stdout
+        print(text, file=sys.stderr)  # noqa: T201  the one place that prints
 
 
-def _write_stdout(pieces: Iterator[str], output_format: OutputFormat) -> None:
-    stdout = sys.stdout
+def _to_file(file: Path | None) -> Path | None:
+    """Return the file to write, or None for standard output."""
+    return None if file is None or str(file) in _STDOUT else file
+
+
+def _stdout() -> TextIO:
+    if sys.stdout is None:
+        raise failure("standard output is closed", hint="write to a file with --output")
+    return sys.stdout
+
+
+def _write_file(file: Path, pieces: Iterator[str]) -> None:
+    with replacing(file, "--output") as temporary:
+        try:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.writelines(pieces)
+        except BrokenPipeError:
+            # A pipe with a name, whose reader has seen enough.
+            raise typer.Exit from None
+
+
+def _write_stdout(pieces: Iterator[str], *, machine: bool) -> None:
+    stdout = _stdout()
     if hasattr(stdout, "reconfigure"):
         # A program reads UTF-8; a terminal that lacks a character shows a substitute.
-        machine = output_format is not OutputFormat.TABLE
         stdout.reconfigure(encoding="utf-8" if machine else None, errors="backslashreplace" if machine else "replace")
     try:
         stdout.writelines(pieces)
@@ -112,7 +134,7 @@ def _write_stdout(pieces: Iterator[str], output_format: OutputFormat) -> None:
 
 
 def _styled(text: str, code: str) -> str:
-    return f"{code}{text}\x1b[0m" if _color(sys.stderr) else text
+    return f"{code}{text}\x1b[0m" if sys.stderr is not None and _color(sys.stderr) else text
 
 
 def _color(stream: TextIO) -> str | None:

@@ -1,8 +1,11 @@
-"""What every command does first: choose the model and read it."""
+"""What every command does before it shows a report: choose the model, read it, and compute."""
 
 from __future__ import annotations
 
 import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,7 +41,8 @@ def open_spec(
     chosen = choose(model)
     if chosen.note is not None:
         print_note(chosen.note)
-    source = open_model(chosen.model, allow or [])
+    with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
+        source = open_model(chosen.model, allow or [])
     if device != "cpu":
         from paramctl.tensors.device import check_device
 
@@ -46,7 +50,18 @@ def open_spec(
     return Session(source.model, source.spec, source.spec.seed if seed is None else seed, dtype)
 
 
-def collect_garbage() -> None:
-    """Let the garbage collector run again, over what is made from now on."""
-    gc.freeze()
-    gc.enable()
+@contextmanager
+def computing(*, collecting: bool = True) -> Iterator[None]:
+    """Run what computes a report: what code of the user's prints goes to stderr, and garbage is collected.
+
+    Args:
+        collecting: whether objects that hold each other are looked for; a listing makes many objects and none of
+            those, and a look at them takes a fifth of its time.
+
+    """
+    if collecting:
+        # From now on: `main` switches the collector off while torch is imported.
+        gc.freeze()
+        gc.enable()
+    with redirect_stdout(sys.stderr):
+        yield

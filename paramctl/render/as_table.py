@@ -6,8 +6,11 @@ import io
 from collections.abc import Iterator
 from typing import Literal, cast
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
+from paramctl.render.block import Verbatim
 from paramctl.render.layout import captured, table_text
 from paramctl.render.pages import page
 from paramctl.render.table import TableData
@@ -29,8 +32,15 @@ def render(report: Report, width: int, color: str | None) -> Iterator[str]:
         legacy_windows=False,
     )
     for block in page(report, styled=color is not None):
-        pieces = table_text(block, console) if isinstance(block, TableData) else [captured(console, block)]
+        pieces = table_text(block, console) if isinstance(block, TableData) else [_lines(block, console)]
         yield from pieces if color else map(_without_padding, pieces)
+
+
+def _lines(block: Text, console: Console) -> str:
+    if not isinstance(block, Verbatim):
+        return captured(console, block)
+    widest = max(cell_len(line) for line in block.plain.split("\n"))
+    return captured(console, block, max(console.width, widest))
 
 
 def _without_padding(text: str) -> str:

@@ -15,6 +15,10 @@ Block: TypeAlias = TableData | Text
 """A table, or lines of text."""
 
 
+class Verbatim(Text):
+    """Lines of text that mean what they show by how they are broken, so that no width breaks them again."""
+
+
 def line(*parts: tuple[str, str] | str) -> Text:
     """Return a line of text with styled parts."""
     return Text.assemble(*parts)
@@ -25,4 +29,4 @@ def values_blocks(named: Iterable[tuple[str, Values | None]]) -> Iterator[Block]
     for name, values in named:
         yield line("")
         yield line((text.escape(name), "bold"))
-        yield line("None" if values is None else values.text())
+        yield Verbatim("None" if values is None else values.text())

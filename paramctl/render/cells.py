@@ -65,14 +65,15 @@ def statistics_columns(measured: Sequence[Statistics | None], *, norm: bool = Tr
     counts = ["zeros"] * any(each.zeros and (each.min, each.max) != (0, 0) for each in known)
     counts += [name for name in ("nan", "inf") if any(getattr(each, name) for each in known)]
     columns = [
-        Column(name, [_moment(each, name) for each in measured], "right", optional=name in {"min", "max"})
+        Column(name, [_moment(each, name) for each in measured], "right", optional=2 * (name in {"min", "max"}))
         for name in moments
     ]
     return columns + [Column(name, [_count(each, name) for each in measured], "right") for name in counts]
 
 
 def _moment(stats: Statistics | None, name: str) -> Cell:
-    return NOTHING if stats is None else text.number(getattr(stats, name))
+    """Write a statistic; of what has no finite element none is defined, the norm of nothing included."""
+    return NOTHING if stats is None or stats.mean is None else text.number(getattr(stats, name))
 
 
 def _count(stats: Statistics | None, name: str) -> Cell:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 from rich.cells import cell_len
+from rich.text import Text
 
 from paramctl.render.table import GAP, Cell, Column, Span, TableData, plain
 
@@ -20,20 +21,41 @@ _HANG: Final = "  "
 """What stands before the rest of a broken line."""
 
 
-def fit(data: TableData, width: int) -> tuple[TableData, list[int]]:
-    """Return the table as it fits a width, and the widths of its columns.
+_Measured: TypeAlias = tuple[Column, int]
+"""A column and the width of its widest line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A table as it fits a width, the widths of its columns, and the headers of the columns that had no room."""
+
+    table: TableData
+    widths: list[int]
+    left_out: tuple[str, ...] = ()
+
+    def note(self) -> Text | None:
+        """Return the line below the table that says what was left out."""
+        return Text(f"left out for want of space: {', '.join(self.left_out)}", "dim") if self.left_out else None
+
+
+def fit(data: TableData, width: int) -> Fitted:
+    """Fit a table into a width.
 
     Numbers are never cut: where they alone do not fit, the table is wider.
     """
-    widest = [widest_line(column) for column in data.columns]
-    if _needed(data, widest, _READABLE) > width:
-        kept = [i for i, column in enumerate(data.columns) if not column.optional]
-        data, widest = TableData(tuple(data.columns[i] for i in kept)), [widest[i] for i in kept]
-    widths = _widths(data, widest, max(width, _needed(data, widest, _LEAST)))
-    pairs = zip(data.columns, widest, widths, strict=True)
-    return TableData(
-        tuple(_broken_column(column, room) if most > room else column for column, most, room in pairs)
-    ), widths
+    kept: list[_Measured] = [(column, widest_line(column)) for column in data.columns]
+    left_out: list[str] = []
+    for turn in sorted({column.optional for column in data.columns} - {0}):
+        if _needed(kept, _READABLE) <= width:
+            break
+        left_out += [column.header for column, _ in kept if column.optional == turn]
+        kept = [(column, widest) for column, widest in kept if column.optional != turn]
+    widths = _widths(kept, max(width, _needed(kept, _LEAST)))
+    columns = [
+        _broken_column(column, room) if widest > room else column
+        for (column, widest), room in zip(kept, widths, strict=True)
+    ]
+    return Fitted(TableData(tuple(_guided(column, columns) for column in columns)), widths, tuple(left_out))
 
 
 def widest_line(column: Column) -> int:
@@ -89,22 +111,42 @@ def _width(cell: Cell) -> int:
     return max(map(cell_len, text.split("\n")))
 
 
-def _needed(data: TableData, widest: Sequence[int], least: int) -> int:
-    """Return the width of a table whose breaking columns are at most `least` wide."""
-    pairs = zip(data.columns, widest, strict=True)
-    return sum(min(most, least) if column.folds else most for column, most in pairs) + len(GAP) * (len(widest) - 1)
+def _needed(columns: Sequence[_Measured], least: int) -> int:
+    """Return the width of a table whose breaking columns are at most `least` wide, where they can be."""
+    return sum(_narrowed(column, widest, least) for column, widest in columns) + len(GAP) * (len(columns) - 1)
 
 
-def _widths(data: TableData, widest: Sequence[int], room: int) -> list[int]:
+def _narrowed(column: Column, widest: int, limit: int) -> int:
+    return min(widest, max(limit, column.least)) if column.folds else widest
+
+
+def _widths(columns: Sequence[_Measured], room: int) -> list[int]:
     """Return the widths of the columns: the longest of those that break their lines give way first."""
-    longest = max((most for column, most in zip(data.columns, widest, strict=True) if column.folds), default=0)
-    while longest > _LEAST and _needed(data, widest, longest) > room:
+    longest = max((widest for column, widest in columns if column.folds), default=0)
+    while longest > _LEAST and _needed(columns, longest) > room:
         longest -= 1
-    return [min(most, longest) if column.folds else most for column, most in zip(data.columns, widest, strict=True)]
+    return [_narrowed(column, widest, longest) for column, widest in columns]
 
 
 def _broken_column(column: Column, width: int) -> Column:
     return replace(column, cells=[broken(cell, width) for cell in column.cells])
+
+
+def _guided(column: Column, columns: Sequence[Column]) -> Column:
+    """Return the column with its guides beside the further lines of the other columns' cells."""
+    if not column.guides:
+        return column
+    heights = (max(len(lines_of(cell)) for cell in row) for row in zip(*(each.cells for each in columns), strict=True))
+    rows = zip(column.cells, column.guides, heights, strict=True)
+    return replace(column, cells=[_lengthened(cell, guide, height) for cell, guide, height in rows])
+
+
+def _lengthened(cell: Cell, guide: str, height: int) -> Cell:
+    missing = height - len(lines_of(cell))
+    if missing <= 0 or not guide:
+        return cell
+    spans = ((cell, ""),) if isinstance(cell, str) else cell
+    return (*spans, (f"\n{guide}" * missing, "dim"))
 
 
 def _broken_line(line: list[Span], width: int) -> Iterator[list[Span]]:
@@ -132,10 +174,14 @@ def _cuts(text: str, width: int) -> Iterator[tuple[int, int]]:
 
 
 def _best_break(text: str, start: int, limit: int) -> int:
-    """Return the place at or before `limit` where a line is best broken, and not too early."""
+    """Return the place at or before `limit` where a line is best broken, and not too early.
+
+    That is behind a mark or, failing all, before a word of a name ``WrittenLikeThis``.
+    """
     earliest = start + (limit - start) // 3
     for marks in _BREAKS:
         for place in range(limit, earliest, -1):
             if text[place - 1] in marks or (marks == " " and text[place] == " "):
                 return place
-    return limit
+    words = (each for each in range(limit, earliest, -1) if text[each - 1].islower() and text[each].isupper())
+    return next(words, limit)

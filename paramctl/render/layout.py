@@ -21,15 +21,22 @@ LONG = 200
 
 def table_text(data: TableData, console: Console) -> Iterator[str]:
     """Yield the text of a table, with ANSI codes where the console has colours, in pieces that end in a newline."""
-    fitted, widths = fit(data, console.width)
+    fitted = fit(data, console.width)
+    yield from _laid_out(fitted.table, fitted.widths, console)
+    note = fitted.note()
+    if note is not None:
+        yield captured(console, note)
+
+
+def _laid_out(data: TableData, widths: Sequence[int], console: Console) -> Iterator[str]:
     room = sum(widths) + len(GAP) * len(widths)
     if len(data) < LONG:
-        yield captured(console, rich_table(fitted, widths), room)
+        yield captured(console, rich_table(data, widths), room)
         return
-    yield captured(console, rich_table(fitted.emptied(), widths), room)
-    yield from _body(fitted, widths, console, room)
+    yield captured(console, rich_table(data.emptied(), widths), room)
+    yield from _body(data, widths, console, room)
     if data.has_totals:
-        yield captured(console, rich_table(fitted.emptied(totals=True), widths, header=False), room)
+        yield captured(console, rich_table(data.emptied(totals=True), widths, header=False), room)
 
 
 def captured(console: Console, renderable: RenderableType, width: int | None = None) -> str:

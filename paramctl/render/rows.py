@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from itertools import chain
 from typing import Any, Final
 
-from paramctl.records import Statistics
-from paramctl.reports.base import Report
+from paramctl.reports.base import STATISTICS, Report
 
-_STATISTICS: Final = tuple(field.name for field in fields(Statistics))
 _NESTED: Final[Mapping[str, Sequence[str]]] = {
-    "stats": _STATISTICS,
-    "before": _STATISTICS,
-    "grad": _STATISTICS,
+    "stats": STATISTICS,
+    "before": STATISTICS,
+    "grad": STATISTICS,
     "expected": ("mean", "std"),
 }
 """The fields that become columns of their own, such as ``stats.mean``, also in a row that has none of them."""

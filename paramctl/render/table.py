@@ -27,16 +27,20 @@ class Column:
         cells: its cells, one for each row.
         justify: the side that they are set to.
         folds: whether they are broken where space is short; numbers are not.
-        optional: whether the column is left out where space is still short.
+        least: the least width that they are broken to, where that is more than for any column.
+        optional: the turn in which the column is left out where space is still short; 0 for never.
         total: what stands below it.
+        guides: what stands, for each row, in the lines that a cell is shorter than the others of its row.
     """
 
     header: str
     cells: Sequence[Cell]
     justify: Literal["left", "right"] = "left"
     folds: bool = False
-    optional: bool = False
+    least: int = 0
+    optional: int = 0
     total: str = ""
+    guides: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,11 @@ def abridged(data: TableData, most: int = 200) -> TableData:
     dots = [f"… {len(data) - 2 * edge:,} more", *[""] * (len(data.columns) - 1)]
     return TableData(
         tuple(
-            replace(column, cells=[*column.cells[:edge], dot, *column.cells[-edge:]])
+            replace(
+                column,
+                cells=[*column.cells[:edge], dot, *column.cells[-edge:]],
+                guides=[*column.guides[:edge], "", *column.guides[-edge:]] if column.guides else (),
+            )
             for column, dot in zip(data.columns, dots, strict=True)
         )
     )

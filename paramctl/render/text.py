@@ -7,16 +7,11 @@ from functools import lru_cache
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
-def escape(text: str, *, keep: str = "") -> str:
-    r"""Show what a terminal would not print, or would obey, as an escape: ``\x1b`` for an escape character.
-
-    Characters in `keep` stay as they are.
-    """
+def escape(text: str) -> str:
+    r"""Show what a terminal would not print, or would obey, as an escape: ``\x1b`` for an escape character."""
     if text.isprintable():
         return text
-    return "".join(
-        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in text
-    )
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 @lru_cache(maxsize=4096)

@@ -26,8 +26,8 @@ class TreeNode:
     """A module in a tree, or a run of structurally equal ones.
 
     Attributes:
-        name: its name in its parent; ``[0-11]`` for a run.
-        path: the path of the module, of the first one in a run.
+        name: its name in its parent; ``[0-11]`` or ``[0,2,4]`` for a run.
+        path: the path of the module, of the first one in a run, from the root of the tree.
         type_name: its class.
         count: how many modules it stands for: those of a run, times those of every run around it.
         numel: the elements below all of them; what was counted before is not counted again.
@@ -69,7 +69,15 @@ class TreeNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListReport(Report):
-    """The parameters of a model, one record per distinct tensor, and its tree where that was asked for."""
+    """The parameters of a model, one record per distinct tensor, and its tree where that was asked for.
+
+    Attributes:
+        parameters: the records.
+        totals: their sums.
+        tree: the modules that hold them.
+        title: what the model calls itself, or the layer that is shown alone; for the eye, like `notes`.
+
+    """
 
     command: ClassVar = "list"
     rows_key: ClassVar = "parameters"
@@ -80,6 +88,7 @@ class ListReport(Report):
     parameters: Sequence[ParameterRecord]
     totals: ListTotals
     tree: TreeNode | None = None
+    title: str | None = None
 
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""

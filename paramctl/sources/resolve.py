@@ -6,15 +6,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from paramctl.errors import failure, nearest
+from paramctl.errors import ParamctlError, Problem, failure, nearest
 from paramctl.references import Allowance
 from paramctl.sources import examples
+from paramctl.sources.no_spec import INDEX_SUFFIXES, SPEC_SUFFIXES, no_spec
 from paramctl.sources.spec import SpecSource, read_file, read_stdin
 
 VARIABLE = "PARAMCTL_MODEL"
 DEFAULT_FILE = "paramctl.yaml"
 DEFAULT_EXAMPLE = "example:mlp"
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def open_model(model: str, allowed: list[str]) -> SpecSource:
         ParamctlError: if there is no such model, or its spec is wrong.
 
     """
+    _check_allowed(allowed)
     if model == "-":
         return read_stdin(Allowance.of(allowed, Path.cwd()))
     if model.startswith(examples.PREFIX):
@@ -55,19 +56,33 @@ def open_model(model: str, allowed: list[str]) -> SpecSource:
         shipped = [str(each) for each in path.parent.glob("*.py")]
         return read_file(path, model, Allowance.of([*allowed, *shipped], Path.cwd()))
     path = Path(model)
-    if model and path.is_dir():
-        raise failure(f"{model} is a directory, not a spec", where="MODEL", hint=_in_directory(path))
-    if not model.endswith(_SUFFIXES):
-        hint = "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, or example:NAME"
-        raise failure(f"cannot tell what model {model!r} is", where="MODEL", hint=hint)
-    if not path.exists():
-        raise failure(f"there is no file {model}", where="MODEL", hint=_nearby(path))
+    try:
+        if model and path.is_dir():
+            raise failure(f"{model} is a directory, not a spec", where="MODEL", hint=_in_directory(path))
+        if not model.endswith(SPEC_SUFFIXES) or model.endswith(INDEX_SUFFIXES) or "://" in model:
+            raise no_spec(model)
+        if not path.exists():
+            raise failure(f"there is no file {model}", where="MODEL", hint=_nearby(path))
+    except OSError as error:
+        raise failure(f"cannot read {model}: {error.strerror}", where="MODEL") from error
     return read_file(path, model, Allowance.of(allowed, Path.cwd()))
+
+
+def _check_allowed(allowed: list[str]) -> None:
+    """Refuse to allow a file that is not there: it is misspelt, and the spec would be told that its own is forbidden.
+
+    Raises:
+        ParamctlError: naming every such file.
+
+    """
+    missing = [item for item in allowed if item.endswith(".py") and not os.path.isfile(item)]  # noqa: PTH113  never raises
+    if missing:
+        raise ParamctlError(*(Problem(message=f"there is no file {item}", where="--allow") for item in missing))
 
 
 def _specs(directory: Path) -> list[str]:
     try:
-        return sorted(each.name for each in directory.iterdir() if each.suffix in _SUFFIXES)
+        return sorted(each.name for each in directory.iterdir() if each.suffix in SPEC_SUFFIXES)
     except OSError:
         return []
 

@@ -41,7 +41,13 @@ def read_file(path: Path, model: str, allowance: Allowance) -> SpecSource:
 
 def read_stdin(allowance: Allowance) -> SpecSource:
     """Read a spec from standard input; raises as `read_file` does."""
-    return _read(sys.stdin.buffer.read(MAX_BYTES + 1), "-", "<stdin>", Path.cwd(), allowance)
+    if sys.stdin is None:
+        raise failure("standard input is closed", where="MODEL", hint="pipe a spec into it, or name a file")
+    try:
+        content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise failure(f"cannot read standard input: {error.strerror}", where="MODEL") from error
+    return _read(content, "-", "<stdin>", Path.cwd(), allowance)
 
 
 def _read(content: bytes, model: str, source: str, directory: Path, allowance: Allowance) -> SpecSource:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from paramctl.analysis.listing import ListOptions, make_list_report
 from paramctl.reports.listing import ListReport
 from paramctl.spec.model import Spec
@@ -26,6 +28,8 @@ def list_parameters(spec: Spec, model: str, options: ListOptions, *, seed: int, 
         # Most listings need no values, and the modules that draw them take 30 ms to import.
         from paramctl.tensors.spec_values import list_with_values
 
-        return list_with_values(spec, model, options, seed=seed, dtype=dtype)
-    held, notes = outline(spec, dtype=dtype, buffers=options.buffers, modules=options.needs_modules)
-    return make_list_report(model, held, options, None, notes)
+        report = list_with_values(spec, model, options, seed=seed, dtype=dtype)
+    else:
+        held, notes = outline(spec, dtype=dtype, buffers=options.buffers, modules=options.needs_modules)
+        report = make_list_report(model, held, options, None, notes)
+    return report if report.title else replace(report, title=spec.name)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
 from paramctl.analysis.listing import ListOptions, make_list_report
 from paramctl.errors import ParamctlError
 from paramctl.records import Inventory, ModuleRecord, ParameterRecord
+from paramctl.tensors.collect import take_inventory
 
 
 def parameter(name, shape, *, module_type="Linear", aliases=(), kind="parameter", grad=True, dtype="float32"):
@@ -91,3 +93,70 @@ def test_what_is_measured_is_asked_for_by_the_name_in_the_model():
 
     make_list_report("m", HELD, ListOptions(layer="b", stats=True), measure)
     assert asked == ["b.c.weight", "b.c.scale"]
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ({"include": ["*", "9"]}, "--include '9' matches no parameter; globs match whole dotted names"),
+        ({"include": ["c"]}, "--include 'c' matches no parameter; globs match whole dotted names: did you mean '*c*'?"),
+        ({"include": [""]}, "--include '' matches no parameter; globs match whole dotted names"),
+        (
+            {"exclude": ["weight"]},
+            "--exclude 'weight' matches no parameter; globs match whole dotted names: did you mean '*.weight'?",
+        ),
+        (
+            {"exclude": ["a"], "include": ["a.*"]},
+            "--exclude 'a' matches no parameter; globs match whole dotted names: did you mean 'a.*'?",
+        ),
+        (
+            {"include": ["b.c.scale"], "layer": "b"},
+            "--include 'b.c.scale' matches no parameter; globs match whole dotted names inside b: did you mean 'c.scale'?",
+        ),
+    ],
+)
+def test_a_glob_that_matches_nothing_is_noted_with_one_that_would(options, note):
+    assert listed(**options).notes == (note,)
+
+
+def test_a_glob_that_matches_is_not_noted_whatever_others_leave_of_it():
+    assert listed(include=["*.weight", "b.*"], exclude=["*"]).notes == ()
+
+
+class TestTheTreeOfALayer:
+    def tree(self, net, layer):
+        report = make_list_report("m", take_inventory(net), ListOptions(layer=layer, tree=True), None)
+        assert report.tree.numel == report.totals.numel
+        return report.tree
+
+    def test_counts_what_the_layer_holds_also_where_its_first_name_lies_outside(self):
+        net = nn.ModuleDict({"wte": nn.Embedding(5, 3), "head": nn.Linear(3, 5, bias=False)})
+        net["head"].weight = net["wte"].weight
+        tree = self.tree(net, "head")
+        assert (tree.path, tree.numel, tree.tied) == ("", 15, ())
+        assert [tensor.name for tensor in tree.tensors] == ["weight"]
+
+    def test_of_a_module_that_was_met_outside_the_first_place_inside_counts(self):
+        linear = nn.Linear(2, 2)
+        net = nn.ModuleDict({"a": linear, "b": nn.Sequential(nn.ReLU(), linear, linear)})
+        _, first, second = self.tree(net, "b").children
+        assert (first.path, first.same_as, first.numel) == ("1", None, 6)
+        assert (second.path, second.same_as, second.numel) == ("2", "1", 0)
+
+    def test_a_layer_that_is_a_module_met_before_is_whole(self):
+        block = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+        tree = self.tree(nn.Sequential(block, block), "1")
+        assert (tree.same_as, tree.numel) == (None, 6)
+        assert [(child.path, child.same_as) for child in tree.children] == [("0", None), ("1", None)]
+
+    def test_a_tie_to_a_tensor_inside_is_told_by_its_name_inside(self):
+        net = nn.Sequential(nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)))
+        net[0][1].weight = net[0][0].weight
+        assert self.tree(net, "0").children[1].tied == ("0.weight",)
+
+    def test_filters_are_applied_to_the_names_inside(self):
+        net = nn.Sequential(nn.Sequential(nn.Linear(2, 2)), nn.Linear(3, 3))
+        report = make_list_report(
+            "m", take_inventory(net), ListOptions(layer="0", include=["0.bias"], tree=True, sort="numel"), None
+        )
+        assert report.tree.numel == report.totals.numel == 2

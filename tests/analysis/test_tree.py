@@ -9,9 +9,9 @@ from paramctl.analysis.tree import build_tree
 from paramctl.tensors.collect import take_inventory
 
 
-def tree_of(net, root=""):
+def tree_of(net):
     held = take_inventory(net)
-    return build_tree(held.modules, held.parameters, root=root)
+    return build_tree(held.modules, held.parameters)
 
 
 def lines(node):
@@ -77,9 +77,26 @@ def test_a_module_whose_tensor_is_counted_elsewhere_says_where():
     assert (two.numel, two.tied, two.same_as) == (0, ("0.weight",), None)
 
 
-def test_a_branch_can_be_the_root():
-    net = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
-    assert list(lines(tree_of(net, "0"))) == [("0", 1, "Sequential", 6), ("0", 1, "Linear", 6), ("1", 1, "ReLU", 0)]
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        ("0 1 2", "[0-2]"),
+        ("7 8", "[7-8]"),
+        ("0 2 4", "[0,2,4]"),
+        ("3 2", "[3,2]"),
+        ("0 2 4 6 8", "[0,2,4,6,8]"),
+        ("0 2 4 6 8 10", "[0,2,…,10]"),
+    ],
+)
+def test_a_run_is_named_as_a_range_only_where_its_names_count_on(names, label):
+    net = nn.ModuleDict({name: nn.Linear(1, 1) for name in names.split()})
+    assert [child.name for child in tree_of(net).children] == [label]
+
+
+def test_names_that_only_look_like_numbers_are_not_folded():
+    names = ["²", "³", "1" * 5000, "2" * 5000]
+    net = nn.ModuleDict({name: nn.Linear(1, 1) for name in names})
+    assert [child.name for child in tree_of(net).children] == names
 
 
 @given(st.recursive(st.integers(1, 3), lambda inner: st.lists(inner, min_size=1, max_size=5), max_leaves=25))

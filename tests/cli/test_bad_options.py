@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
+
+from paramctl.analysis import listing
+from paramctl.cli.commands.grad import LossName
+from paramctl.cli.commands.listing import SortKey
+from paramctl.spec.model import LOSSES, MAX_SEED, MIN_SEED
 
 MLP = "example:mlp"
 
@@ -40,6 +47,13 @@ OURS = {
     "model": (["list", "no.yaml"], "MODEL: there is no file no.yaml", None),
     "example": (["list", "example:alexnt"], "MODEL: there is no example 'alexnt'", "did you mean 'alexnet'?"),
     "kind of model": (["list", "model.onnx"], "MODEL: cannot tell what model 'model.onnx' is", "example:NAME"),
+    "overlong output": (["list", MLP, "--output", "a" * 300], "--output: cannot write", None),
+    "overlong out": (["init", MLP, "--out", "a" * 300 + ".pt"], "--out: cannot write", None),
+    "overlong model": (["list", "a" * 300], "MODEL: cannot read", None),
+    "file to allow": (["list", MLP, "--allow", "no.py"], "--allow: there is no file no.py", None),
+    "tree with values": (["list", MLP, "--tree", "--values", "--stats"], "--tree: a tree shows nothing of --stats and --values", "--format json"),
+    "tree with an order": (["list", MLP, "--tree", "--sort", "name"], "--tree: a tree shows nothing of --sort", "--format json"),
+    "tree in rows by suffix": (["list", MLP, "--tree", "-o", "x.csv"], "--tree: a tree has no rows", None),
     "tree in rows": (["list", MLP, "--tree", "--format", "csv"], "--tree: a tree has no rows", "--format table or json"),
 }  # fmt: skip
 
@@ -76,3 +90,13 @@ def test_what_typer_refuses_exits_with_2_and_names_it(case, paramctl):
     result = paramctl(*words)
     assert (result.code, result.out) == (2, "")
     assert message in " ".join(result.err.replace("│", " ").split())
+
+
+def test_the_words_of_an_option_are_those_that_are_understood():
+    assert [str(each) for each in LossName] == list(LOSSES)
+    assert [str(each) for each in SortKey] == list(get_args(listing.SortKey))
+
+
+def test_the_seeds_of_the_command_line_are_those_of_a_spec(paramctl):
+    for seed, code in ((MIN_SEED, 0), (MAX_SEED, 0), (MIN_SEED - 1, 2), (MAX_SEED + 1, 2)):
+        assert paramctl("init", MLP, "--seed", seed).code == code

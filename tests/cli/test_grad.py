@@ -74,6 +74,11 @@ def test_indexes_reach_an_embedding(report, write):
     assert report("grad", spec, "--fill", "randint(3,4)", "--values")["parameters"][0]["values"][0] == [0.0] * 4
 
 
+def test_that_no_gradient_was_there_before_gives_way_first(paramctl, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "65")
+    assert "\nleft out for want of space: before\n" in paramctl("grad", "example:lenet5").out
+
+
 def test_what_got_no_gradient_and_why_is_said(paramctl, report, write):
     write(
         "from torch import nn\n"

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -86,7 +88,23 @@ def test_an_unknown_layer_is_an_error_with_the_nearest(paramctl):
     assert result.err == "error: --layer: the model has no layer 'featurs'\n  hint: did you mean 'features'?\n"
 
 
+def test_a_glob_that_matches_nothing_is_noted_on_stderr(paramctl):
+    result = paramctl("list", "example:mlp", "--include", "weight")
+    assert (result.code, result.out) == (0, "There are no parameters here.\n")
+    assert result.err == (
+        "note: --include 'weight' matches no parameter; globs match whole dotted names: did you mean '*.weight'?\n"
+    )
+
+
 class TestTree:
+    @pytest.mark.parametrize("extra", [[], ["--values"]])
+    def test_the_name_in_the_spec_is_that_of_the_root(self, extra, paramctl, report, write):
+        spec = write("name: my net\nlayers: [{Linear: [2, 1]}]")
+        answer = report("list", spec, "--tree", *extra)
+        assert (answer["model"], answer["tree"]["name"], "title" in answer) == ("spec.yaml", "", False)
+        assert paramctl("list", spec, "--tree").out.splitlines()[2].startswith("my net  Sequential")
+        assert paramctl("list", spec, "--tree", "--layer", "0").out.splitlines()[2].startswith("0 ")
+
     def test_70_billion_parameters_fit_on_a_screen(self, paramctl):
         lines = paramctl("list", "example:llama2_70b", "--tree").out.splitlines()
         assert len(lines) < 25
@@ -119,9 +137,58 @@ class TestTree:
         assert lines[-3].split() == ["└", "lm_head", "Linear"]
         assert lines[-2].split() == ["=", "transformer.wte.weight"]
 
+    def test_names_stay_on_their_lines_and_types_give_way(self, paramctl, write, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "80")
+        encoder = "{TransformerEncoder: {encoder_layer: {TransformerEncoderLayer: {d_model: 8, nhead: 2, batch_first: true}}, num_layers: 3}}"
+        spec = write(f"layers: {{encoder_of_everything: {{Sequential: {{a_block_with_a_long_name: {encoder}}}}}}}")
+        page = paramctl("list", spec, "--tree").out
+        assert max(map(len, page.splitlines())) <= 80
+        for name in ("└ encoder_of_everything", "└ a_block_with_a_long_name", "├ self_attn", "│ └ out_proj"):
+            assert any(name in line for line in page.splitlines())
+        lines = page.splitlines()
+        below = lines[next(i for i, line in enumerate(lines) if "└ out_proj" in line) + 1]
+        assert below.split()[0] == "│"  # the guide goes on beside the rest of the type
+
+    def test_a_share_that_is_not_the_whole_is_not_rounded_to_it(self, paramctl, write):
+        spec = write("layers: {a: {Linear: [1000, 1000]}, b: {Linear: [1, 1]}}")
+        assert ">99.9%" in paramctl("list", spec, "--tree").out
+
+    def test_the_tree_of_a_layer_counts_what_its_rows_count(self, paramctl, report):
+        answer = report("list", "example:gpt2", "--layer", "lm_head", "--tree")
+        assert answer["tree"]["numel"] == answer["totals"]["numel"] == 38_597_376
+        lines = paramctl("list", "example:gpt2", "--layer", "lm_head", "--tree").out.splitlines()
+        assert lines[2].split()[:3] == ["lm_head", "Linear", "38,597,376"]
+
+    def test_json_holds_a_tree_beside_values_and_an_order(self, report):
+        answer = report("list", "example:mlp", "--tree", "--values", "--stats", "--sort", "name")
+        assert answer["tree"]["numel"] == 19
+        assert {"values", "stats"} <= answer["parameters"][0].keys()
+
     def test_filters_prune_what_is_counted(self, report):
         tree = report("list", "example:mlp", "--tree", "--include", "*.bias")["tree"]
         assert tree["numel"] == 4
+
+
+def test_a_table_says_which_columns_it_left_out(paramctl, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    assert "\nleft out for want of space: type\n" in paramctl("list", "example:alexnet").out
+    assert "\nleft out for want of space: min, max\n" in paramctl("list", "example:lenet5", "--stats").out
+    assert "left out" not in paramctl("list", "example:lenet5", "--format", "csv").out
+
+
+@pytest.mark.parametrize("extra", [[], ["--stats"]])
+def test_a_table_of_parameters_and_buffers_fits_65_columns(extra, paramctl, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "65")
+    lines = paramctl("list", "example:resnet18", "--buffers", "--layer", "layer4", *extra).out.splitlines()
+    assert max(map(len, lines)) <= 65
+    assert lines[-2].endswith("dtype")
+
+
+def test_counts_agree_with_their_noun(paramctl, write):
+    spec = write("layers: [{Linear: {in_features: 1, out_features: 1, bias: false}}]")
+    assert "1 parameter · 1 element · 4 B" in paramctl("list", spec, "--tree").out
+    frozen = write("layers: [{Linear: [1, 1]}]\nfreeze: ['*.bias']")
+    assert "1 element trainable, 1 frozen" in paramctl("list", frozen).out
 
 
 class TestValues:
@@ -141,6 +208,15 @@ class TestValues:
         bias = page[page.index("\nfc3.bias\n") :]
         assert bias.count(",") == 9
         assert "..." not in bias
+
+    def test_no_width_breaks_the_lines_that_torch_prints(self, paramctl, monkeypatch):
+        words = ("list", "example:lenet5", "--values", "--include", "fc1.weight")
+        wide = paramctl(*words).out
+        monkeypatch.setenv("COLUMNS", "40")
+        narrow = paramctl(*words).out
+        printed = wide[wide.index("tensor(") :]
+        assert max(map(len, printed.splitlines())) > 40
+        assert narrow[narrow.index("tensor(") :] == printed
 
     def test_buffers_have_the_values_of_their_layer(self, report):
         rows = report("list", "example:resnet18", "--layer", "bn1", "--buffers", "--values", "--include", "running*")[
@@ -164,6 +240,12 @@ def test_a_spec_on_standard_input(process):
     result = process("list", "-", "--format", "json", stdin="layers: [{Linear: [2, 1]}]")
     listed = json.loads(result.out)
     assert (listed["model"], listed["totals"]["numel"]) == ("-", 3)
+
+
+def test_closed_standard_input_is_an_error(tmp_path):
+    command = f'exec "{sys.executable}" -m paramctl list - <&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: MODEL: standard input is closed")
 
 
 def test_a_mistake_on_standard_input_is_placed_there(process):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import pty
 import re
@@ -94,6 +96,28 @@ class TestPipes:
         child.stderr.close()
         assert child.wait() == 0
 
+    @pytest.mark.parametrize("name", ["/dev/stdout", "pipe.json"])
+    def test_a_closed_pipe_that_was_named_ends_quietly_too(self, name, tmp_path):
+        (tmp_path / "large.yaml").write_text("layers: [{Repeat: {times: 20000, layer: {Linear: [2, 2]}}}]")
+        os.mkfifo(tmp_path / "pipe.json")
+        read = "" if name == "/dev/stdout" else f"head -1 {name} & exec >&-;"
+        write = f'{read} "{sys.executable}" -m paramctl list large.yaml -o {name}; echo $? >&2'
+        command = f"{{ {write}; }} | head -1"
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.stderr == "0\n"
+
+    def test_a_closed_stdout_is_an_error_unless_a_file_is_written(self, tmp_path):
+        command = f'"{sys.executable}" -m paramctl list example:mlp >&-'
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: standard output is closed")
+        done = subprocess.run(["sh", "-c", f"{command} -o {tmp_path}/x"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_a_note_does_not_go_to_stdout_where_stderr_is_closed(self, tmp_path):
+        command = f'"{sys.executable}" -m paramctl list --format json 2>&-'
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert json.loads(done.stdout)["model"] == "example:mlp"
+
     def test_a_full_disk_behind_stdout_is_an_error(self):
         if not os.path.exists("/dev/full"):  # noqa: PTH110  a device, not a path of ours
             pytest.skip("this system has no /dev/full")
@@ -119,6 +143,19 @@ class TestFiles:
         written = paramctl("list", "example:mlp", "--format", output_format, "--output", tmp_path / "report")
         assert written.out == ""
         assert (tmp_path / "report").read_text() == shown.out
+
+    @pytest.mark.parametrize(
+        ("suffix", "output_format"),
+        [(".json", "json"), (".JSON", "json"), (".csv", "csv"), (".md", "markdown"), (".txt", "table")],
+    )
+    def test_the_suffix_of_a_file_tells_its_format(self, suffix, output_format, paramctl, tmp_path):
+        assert paramctl("list", "example:mlp", "--output", tmp_path / f"report{suffix}").code == 0
+        shown = paramctl("list", "example:mlp", "--format", output_format).out
+        assert (tmp_path / f"report{suffix}").read_text() == shown
+
+    def test_the_format_that_was_asked_for_counts_more_than_the_suffix(self, paramctl, tmp_path):
+        paramctl("schemes", "--format", "csv", "--output", tmp_path / "report.json")
+        assert (tmp_path / "report.json").read_text().startswith("name,options")
 
     def test_output_has_no_codes_even_where_colours_are_forced(self, paramctl, tmp_path, monkeypatch):
         monkeypatch.setenv("FORCE_COLOR", "1")
@@ -177,7 +214,54 @@ class TestStderr:
         assert (result.code, result.err) == (0, "")
 
 
+NOISY = """
+from torch import nn
+print("importing")
+class Noisy(nn.Linear):
+    def __init__(self, size: int):
+        super().__init__(size, size)
+        print("constructing")
+    def forward(self, x):
+        print("forward")
+        return super().forward(x)
+def fill(weight):
+    print("filling")
+    weight.fill_(1)
+"""
+
+
+class TestPrints:
+    @pytest.mark.parametrize(
+        ("words", "printed"),
+        [
+            (["list"], "constructing"),
+            (["list", "--stats"], "constructing"),
+            (["shared"], "constructing"),
+            (["grad"], "forward"),
+            (["init", "--rule", "*=noisy_layers.py:fill"], "filling"),
+        ],
+    )
+    def test_what_code_of_the_users_prints_goes_to_stderr(self, words, printed, write, process):
+        write(NOISY, "noisy_layers.py")
+        write("layers: [{noisy_layers.py:Noisy: 2}]\ninput: {shape: [1, 2]}")
+        command, *options = words
+        result = process(command, "spec.yaml", *options, "--allow", "noisy_layers.py", "--format", "json")
+        assert json.loads(result.out)["command"] == command
+        assert {"importing", printed} <= set(result.err.splitlines())
+
+
 class TestExitCodes:
+    @pytest.mark.parametrize(("status", "code"), [("", 0), ("3", 3), ("'no way'", 2)])
+    def test_an_exit_has_its_code_and_its_message(self, status, code, monkeypatch, paramctl):
+        from paramctl.tensors import spec_listing
+
+        def leaving(*_, **__):
+            raise SystemExit(*([ast.literal_eval(status)] if status else []))
+
+        monkeypatch.setattr(spec_listing, "list_parameters", leaving)
+        result = paramctl("list", "example:mlp")
+        assert (result.code, result.err) == (code, "error: no way\n" if code == 2 else "")
+
     def test_a_bug_keeps_its_traceback_says_so_and_exits_with_3(self, paramctl, monkeypatch):
         from paramctl.tensors import spec_listing
 
@@ -193,15 +277,15 @@ class TestExitCodes:
 
     def test_an_interrupt_exits_with_130_and_no_traceback(self, tmp_path):
         (tmp_path / "slow_layers.py").write_text(
-            "import time\nprint('here', flush=True)\ntime.sleep(60)\nfrom torch import nn\nclass Slow(nn.Module): pass\n"
+            "import sys, time\nprint('here', flush=True, file=sys.stderr)\ntime.sleep(60)\nfrom torch import nn\nclass Slow(nn.Module): pass\n"
         )
         (tmp_path / "spec.yaml").write_text("layers: [slow_layers.py:Slow]")
         child = subprocess.Popen(
             [*COMMAND, "list", "spec.yaml", "--allow", "slow_layers.py", "--output", "report"],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        assert child.stdout is not None
-        child.stdout.readline()
+        assert child.stderr is not None
+        child.stderr.readline()
         time.sleep(0.1)
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=30)

@@ -57,3 +57,8 @@ def test_zeros_have_a_column_only_where_a_tensor_has_some_and_others():
 def test_what_was_not_measured_is_a_dash_and_nan_is_marked():
     *_, nan = statistics_columns([None, stats(nan=3), stats()])
     assert list(nan.cells) == [(("–", "dim"),), (("3", "red"),), "0"]
+
+
+def test_what_has_no_finite_element_has_no_norm_either():
+    columns = statistics_columns([stats(mean=None, std=None, min=None, max=None, norm=0.0, nan=3)])
+    assert [list(column.cells) for column in columns[:5]] == [[(("–", "dim"),)]] * 5

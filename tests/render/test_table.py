@@ -55,8 +55,8 @@ def parameters(rows, *, styled):
 
 
 def by_rich(data, target):
-    fitted, widths = fit(data, target.width)
-    return captured(target, rich_table(fitted, widths), sum(widths) + len(GAP) * len(widths))
+    fitted = fit(data, target.width)
+    return captured(target, rich_table(fitted.table, fitted.widths), sum(fitted.widths) + len(GAP) * len(fitted.widths))
 
 
 @pytest.mark.parametrize("width", [1_000_000, 200, 80, 60, 40, 10])
@@ -101,9 +101,21 @@ def test_numbers_are_never_cut():
     assert "1,234,567,890" in "".join(table_text(data, console(10, color=False)))
 
 
+@pytest.mark.parametrize("rows", [1, LONG])
+def test_what_was_left_out_is_said_below(rows):
+    data = TableData((Column("name", ["a" * 30] * rows), Column("type", ["b" * 30] * rows, optional=1)))
+    lines = "".join(table_text(data, console(40, color=False))).splitlines()
+    assert lines[-1] == "left out for want of space: type"
+
+
 def test_an_abridged_table_shows_its_ends_and_counts_the_rest():
     data = TableData((Column("n", [str(i) for i in range(1000)]), Column("m", ["x"] * 1000)))
     short = abridged(data, 10)
     assert list(short.columns[0].cells) == ["0", "1", "2", "3", "4", "… 990 more", "995", "996", "997", "998", "999"]
     assert short.columns[1].cells[5] == ""
     assert abridged(data, 1000) is data
+
+
+def test_an_abridged_table_keeps_its_guides_beside_their_rows():
+    names = Column("n", [str(i) for i in range(100)], guides=[f"|{i}" for i in range(100)])
+    assert list(abridged(TableData((names,)), 4).columns[0].guides) == ["|0", "|1", "", "|98", "|99"]

@@ -34,7 +34,6 @@ def test_numbers_have_three_digits(value, shown):
 
 def test_what_a_terminal_would_obey_is_shown_escaped():
     assert text.escape("a\x1b[31mb\x07\u202ec\n") == "a\\x1b[31mb\\x07\\u202ec\\n"
-    assert text.escape("a\nb", keep="\n") == "a\nb"
     assert text.escape("naïve 漢字.weight") == "naïve 漢字.weight"
 
 

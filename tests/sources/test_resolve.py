@@ -49,6 +49,19 @@ class TestFiles:
             ("sub", "sub is a directory", "it holds sub/inner.yaml"),
             ("model.pkl", "cannot tell what model 'model.pkl' is", ".yaml, .yml or .json"),
             ("", "cannot tell what model '' is", None),
+            ("resnet18", "cannot tell what model 'resnet18' is", "did you mean 'example:resnet18'?"),
+            ("alexnett", "cannot tell what model 'alexnett' is", "did you mean 'example:alexnet'?"),
+            ("exmaple:mlp", "cannot tell what model 'exmaple:mlp' is", "did you mean 'example:mlp'?"),
+            ("spec", "cannot tell what model 'spec' is", "did you mean 'spec.yaml'?"),
+            ("model.pt", "model.pt is a checkpoint, not a model spec", "give the spec of its model"),
+            ("a/model.safetensors", "a/model.safetensors is a checkpoint", "give the spec of its model"),
+            ("model.safetensors.index.json", "index.json is a checkpoint", "give the spec of its model"),
+            ("net.py:Net", "net.py:Net is Python code", "layers: [net.py:Net], and add --allow net.py"),
+            ("net.py", "net.py is Python code", "layers: [net.py:CLASS], and add --allow net.py"),
+            ("mine.nets:Net", "mine.nets:Net is Python code", "layers: [mine.nets:Net], and add --allow mine;"),
+            ("https://example.org/spec.yaml", "https://example.org/spec.yaml is a URL", "MODEL is a file"),
+            ("a" * 5000, "File name too long", None),
+            ("a" * 300 + ".yaml", "File name too long", None),
             ("example:alexnett", "there is no example 'alexnett'", "did you mean 'alexnet'?"),
             ("example:zzz", "there is no example 'zzz'", "gpt2, lenet5"),
         ],
@@ -60,6 +73,7 @@ class TestFiles:
             open_model(model, [])
         (problem,) = caught.value.problems
         assert message in problem.message
+        assert problem.where == "MODEL"
         assert hint is None or hint in problem.hint
 
     def test_a_directory_with_the_suffix_of_a_spec_is_a_directory(self, tmp_path):
@@ -77,9 +91,18 @@ class TestCode:
     def test_a_file_named_in_a_spec_is_relative_to_the_spec_and_one_allowed_to_the_working_directory(self, write):
         write("from torch import nn\nclass Block(nn.Linear): pass\n", "sub/resolve_layers.py")
         path = write("layers: [{resolve_layers.py:Block: [1, 1]}]", "sub/spec.yaml")
+        write("", "resolve_layers.py")
         assert open_model(str(path), ["sub/resolve_layers.py"]).spec.imports
         with pytest.raises(ParamctlError, match="importing it was not allowed"):
             open_model(str(path), ["resolve_layers.py"])
+
+    def test_a_file_that_is_allowed_and_not_there_is_named(self, write):
+        with pytest.raises(ParamctlError) as caught:
+            open_model(str(write(SPEC)), ["nothing.py", "a" * 300 + ".py", "some.package"])
+        assert [(each.where, each.message) for each in caught.value.problems] == [
+            ("--allow", "there is no file nothing.py"),
+            ("--allow", f"there is no file {'a' * 300}.py"),
+        ]
 
 
 class TestExamples:

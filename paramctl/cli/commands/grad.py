@@ -9,7 +9,6 @@ import typer
 
 from paramctl.cli import options
 from paramctl.cli.output import emit
-from paramctl.render.formats import OutputFormat
 
 
 class LossName(StrEnum):
@@ -49,11 +48,11 @@ def grad(
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
-    output_format: options.Format = OutputFormat.TABLE,
+    output_format: options.Format = None,
     output: options.File = None,
 ) -> None:
     """Run forward and backward, and show the gradient that each parameter has before and after."""
-    from paramctl.cli.session import collect_garbage, open_spec
+    from paramctl.cli.session import computing, open_spec
     from paramctl.spec.inputs import parse_fill, parse_shape
 
     shape = None if input_shape is None else parse_shape(input_shape, "--input-shape")
@@ -61,7 +60,6 @@ def grad(
     session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
     from paramctl.tensors import spec_grad
 
-    collect_garbage()
     wanted = spec_grad.PassOptions(
         shape=shape,
         fill=filled,
@@ -71,5 +69,6 @@ def grad(
         device=device,
         with_values=values,
     )
-    report = spec_grad.gradients(session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype)
+    with computing():
+        report = spec_grad.gradients(session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype)
     emit(report, options.output_of(output_format, output))

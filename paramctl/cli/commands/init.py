@@ -9,7 +9,6 @@ import typer
 
 from paramctl.cli import options
 from paramctl.cli.output import emit
-from paramctl.render.formats import OutputFormat
 
 
 def init(
@@ -32,7 +31,7 @@ def init(
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
-    output_format: options.Format = OutputFormat.TABLE,
+    output_format: options.Format = None,
     output: options.File = None,
 ) -> None:
     """Initialise the parameters and hold the values against what the theory promises.
@@ -40,7 +39,7 @@ def init(
     SCHEME is a name (see `paramctl schemes`), file.py:FUNCTION or package.module:FUNCTION,
     with options behind it: normal:std=0.02.
     """
-    from paramctl.cli.session import collect_garbage, open_spec
+    from paramctl.cli.session import computing, open_spec
     from paramctl.spec.rules import parse_rule, parse_whole_model
 
     here = Path.cwd()
@@ -49,14 +48,14 @@ def init(
     session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
     from paramctl.tensors import spec_init
 
-    collect_garbage()
-    report = spec_init.initialize(
-        session.spec,
-        session.model,
-        rules,
-        seed=session.seed,
-        dtype=session.dtype,
-        out=None if out is None else Path(out),
-        with_values=values,
-    )
+    with computing():
+        report = spec_init.initialize(
+            session.spec,
+            session.model,
+            rules,
+            seed=session.seed,
+            dtype=session.dtype,
+            out=None if out is None else Path(out),
+            with_values=values,
+        )
     emit(report, options.output_of(output_format, output))

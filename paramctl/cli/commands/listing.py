@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -31,7 +32,10 @@ def list_parameters(
         str | None, typer.Option(metavar="PATH", help="One module, with the names that it has by itself.")
     ] = None,
     buffers: Annotated[bool, typer.Option("--buffers", help="Buffers, too.")] = False,
-    stats: Annotated[bool, typer.Option("--stats", help="Mean, std, min, max and norm of the values.")] = False,
+    stats: Annotated[
+        bool,
+        typer.Option("--stats", help="Mean, std (the population's, correction=0), min, max and norm of the values."),
+    ] = False,
     values: options.Values = False,
     sort: Annotated[SortKey | None, typer.Option(help="Sizes largest first. Default: model order.")] = None,
     tree: Annotated[bool, typer.Option("--tree", help="The modules as a tree, equal blocks folded.")] = False,
@@ -39,14 +43,15 @@ def list_parameters(
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
-    output_format: options.Format = OutputFormat.TABLE,
+    output_format: options.Format = None,
     output: options.File = None,
 ) -> None:
     """List the parameters: name, module, shape, dtype, size. Nothing is allocated for it."""
-    if tree and output_format in {OutputFormat.CSV, OutputFormat.MARKDOWN}:
-        raise failure("a tree has no rows", where="--tree", hint="write it with --format table or json")
+    target = options.output_of(output_format, output)
+    if tree:
+        _check_tree(target.format, {"--stats": stats, "--values": values, "--sort": sort is not None})
     from paramctl.analysis.listing import ListOptions
-    from paramctl.cli.session import open_spec
+    from paramctl.cli.session import computing, open_spec
 
     session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
     from paramctl.tensors import spec_listing
@@ -61,5 +66,23 @@ def list_parameters(
         stats=stats,
         values=values,
     )
-    report = spec_listing.list_parameters(session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype)
-    emit(report, options.output_of(output_format, output))
+    with computing(collecting=wanted.needs_values):
+        report = spec_listing.list_parameters(
+            session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype
+        )
+    emit(report, target)
+
+
+def _check_tree(output_format: OutputFormat, asked: Mapping[str, bool]) -> None:
+    """Refuse what a tree does not show in this format.
+
+    Raises:
+        ParamctlError: naming the options that do not go together.
+
+    """
+    if output_format in {OutputFormat.CSV, OutputFormat.MARKDOWN}:
+        raise failure("a tree has no rows", where="--tree", hint="write it with --format table or json")
+    unseen = [option for option, is_asked in asked.items() if is_asked]
+    if unseen and output_format is OutputFormat.TABLE:
+        hint = "leave out one or the other, or write both with --format json"
+        raise failure(f"a tree shows nothing of {' and '.join(unseen)}", where="--tree", hint=hint)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from paramctl.cli import options
 from paramctl.cli.output import emit
-from paramctl.render.formats import OutputFormat
 
 
-def schemes(output_format: options.Format = OutputFormat.TABLE, output: options.File = None) -> None:
+def schemes(output_format: options.Format = None, output: options.File = None) -> None:
     """Show every init scheme with its options, its formula and where that comes from."""
     from paramctl.reports.schemes import SchemesReport
     from paramctl.schemes import SCHEMES

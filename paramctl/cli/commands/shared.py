@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from paramctl.cli import options
 from paramctl.cli.output import emit
-from paramctl.render.formats import OutputFormat
 
 
 def shared(
@@ -13,14 +12,15 @@ def shared(
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
-    output_format: options.Format = OutputFormat.TABLE,
+    output_format: options.Format = None,
     output: options.File = None,
 ) -> None:
     """Find the parameters that are one and the same, under several names."""
-    from paramctl.cli.session import open_spec
+    from paramctl.cli.session import computing, open_spec
 
     session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
     from paramctl.tensors import spec_shared
 
-    report = spec_shared.find_shared(session.spec, session.model, dtype=session.dtype)
+    with computing():
+        report = spec_shared.find_shared(session.spec, session.model, dtype=session.dtype)
     emit(report, options.output_of(output_format, output))

@@ -29,9 +29,9 @@ def page(report: GradReport, *, styled: bool) -> Iterator[Block]:
     mean, *others = statistics_columns([row.grad for row in rows])
     reasons = [((row.reason or "none", WRONG),) if row.grad is None else None for row in rows]
     mean = replace(mean, cells=[reason or cell for reason, cell in zip(reasons, mean.cells, strict=True)])
-    yield TableData(
-        (Column("name", names, folds=True), Column("before", [_before(row) for row in rows]), mean, *others)
-    )
+    nothing_before = all(row.before is None for row in rows)
+    before = Column("before", [_before(row) for row in rows], optional=int(nothing_before))
+    yield TableData((Column("name", names, folds=True), before, mean, *others))
     without = [row for row in rows if row.grad is None]
     if without:
         frozen = sum(row.reason == "frozen" for row in without)

@@ -9,6 +9,7 @@ from paramctl.records import ParameterRecord
 from paramctl.render import text
 from paramctl.render.block import Block, line, values_blocks
 from paramctl.render.cells import DIM, SHARED, WRONG, name_cells, repeated, statistics_columns
+from paramctl.render.fitting import widest_line
 from paramctl.render.table import Cell, Column, TableData
 from paramctl.reports.listing import ListReport, TreeNode
 
@@ -37,14 +38,14 @@ def _table(report: ListReport, *, styled: bool) -> TableData:
     with_stats = any(stats is not None for stats in measured)
     if not with_stats:
         types = [text.escape(record.module_type or "") for record in records]
-        columns.append(Column("type", repeated(types, styled=styled), optional=True))
+        columns.append(Column("type", repeated(types, styled=styled), folds=True, optional=1))
         columns.append(Column("shape", [text.shape(record.shape) for record in records]))
     if _differ(records, "kind"):
         columns.append(Column("kind", [_kind_of(record) for record in records]))
     elif _differ(records, "requires_grad"):
         columns.append(Column("trainable", [_trainable(record) for record in records]))
     if _differ(records, "dtype"):
-        columns.append(Column("dtype", repeated([record.dtype for record in records], styled=styled)))
+        columns.append(Column("dtype", repeated([record.dtype for record in records], styled=styled), optional=3))
     numels = [text.grouped(record.numel) for record in records]
     columns.append(Column("elements", numels, "right", total=text.grouped(totals.numel)))
     if with_stats:
@@ -81,12 +82,16 @@ def _in_common(report: ListReport) -> str:
     records, totals = report.parameters, report.totals
     parts = []
     if report.tree is not None:
-        parts += [text.counted(totals.tensors, _noun(report)), f"{totals.numel:,} elements", text.size(totals.nbytes)]
+        parts += [
+            text.counted(totals.tensors, _noun(report)),
+            text.counted(totals.numel, "element"),
+            text.size(totals.nbytes),
+        ]
     dtypes = {record.dtype for record in records}
     if len(dtypes) == 1:
         parts.append(f"all {dtypes.pop()}")
     if totals.frozen:
-        parts.append(f"{totals.trainable:,} elements trainable, {totals.frozen:,} frozen")
+        parts.append(f"{text.counted(totals.trainable, 'element')} trainable, {totals.frozen:,} frozen")
     elif totals.trainable:
         parts.append("all trainable")
     names = sum(len(record.aliases) for record in records)
@@ -98,6 +103,7 @@ def _in_common(report: ListReport) -> str:
 def _tree(report: ListReport, root: TreeNode) -> TableData:
     whole = report.totals.numel
     rows: list[tuple[Cell, ...]] = []
+    guides: list[str] = []
 
     def add(node: TreeNode, label: str, guide: str, below: str) -> None:
         if len(node.children) == 1 and node.children[0].count > node.count and not node.tensors:
@@ -107,20 +113,24 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
         name: Cell = ((guide, DIM), (text.escape(label), "")) if guide else text.escape(label)
         if node.same_as is not None:
             rows.append((name, ((f"= {text.escape(node.same_as)}", SHARED),), "", "", ""))
+            guides.append(below.rstrip())
             return
         rows.append((name, _kind(node), *_sizes(node, whole)))
+        guides.append((below + "│ " * bool(node.children)).rstrip())
         for i, child in enumerate(node.children):
             last = i == len(node.children) - 1
             add(child, child.name, below + ("└ " if last else "├ "), below + ("  " if last else "│ "))
 
-    add(root, root.path or report.model or "", "", "")
+    add(root, report.title or report.model or "", "", "")
     names, kinds, numels, sizes, shares = map(list, zip(*rows, strict=True))
+    # Only the root's name may be broken: any other would leave the lines that lead to it.
+    _, *branches = names
     return TableData(
         (
-            Column("module", names, folds=True),
-            Column("type", kinds),
+            Column("module", names, folds=True, least=widest_line(Column("", branches)), guides=guides),
+            Column("type", kinds, folds=True),
             Column("elements", numels, "right"),
-            Column("bytes", sizes, "right"),
+            Column("bytes", sizes, "right", optional=1),
             Column("share", shares, "right"),
         )
     )
@@ -141,4 +151,6 @@ def _sizes(node: TreeNode, whole: int) -> tuple[str, str, str]:
 def _percent(share: float) -> str:
     if share == 1:
         return "100%"
+    if share > 0.9995:
+        return ">99.9%"
     return f"{share:.1%}" if share >= 0.001 else "<0.1%"
