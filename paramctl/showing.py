@@ -40,9 +40,9 @@ class Shown(Report):
             if isinstance(block, TableData):
                 fitted = fit(abridged(block), options.max_width)
                 yield rich_table(fitted.table, fitted.widths)
-                note = fitted.note()
-                if note is not None:
-                    yield note
+                left_out = fitted.note()
+                if left_out is not None:
+                    yield left_out
             else:
                 yield block
         for note in self.notes:

@@ -41,7 +41,11 @@ def load(reference: Reference) -> object:
     """
     if reference.path is not None:
         path = reference.path
-        if not path.is_file():
+        try:
+            known = path.is_file()
+        except OSError as error:  # a name that no file can have
+            raise failure(f"cannot read {path}: {error.strerror}") from error
+        if not known:
             raise failure(f"there is no file {path}")
         with _first_on_path(path.resolve().parent):
             module = call_theirs(f"importing {path}", _import_file, path.resolve())

@@ -70,6 +70,7 @@ def test_a_package_is_found_in_the_working_directory(write, tmp_path):
     ("text", "message", "hint"),
     [
         ("nowhere.py:f", "there is no file", None),
+        (f"{'x' * 300}.py:f", "File name too long", None),
         ("uc_no_such_module:f", "there is no module 'uc_no_such_module'", "among the installed packages"),
         ("uc_no_such_module.f", "there is no module 'uc_no_such_module'", None),
         ("uc_names.py:fuction", "has no 'fuction'", "did you mean 'function'?"),

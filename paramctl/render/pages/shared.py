@@ -17,7 +17,7 @@ def page(report: SharedReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG
     """Yield the groups and what they save, or the plain statement that nothing is shared."""
     groups, totals = report.groups, report.totals
     if not groups:
-        yield line(f"No parameter is shared: {totals.named_numel:,} elements, each under one name.")
+        yield line(f"No parameter is shared: {text.counted(totals.named_numel, 'element')}, each under one name.")
         return
     yield TableData(
         (
@@ -28,8 +28,8 @@ def page(report: SharedReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG
             Column("bytes", [text.size(group.nbytes) for group in groups], "right"),
         )
     )
-    counted = f"{totals.named_numel:,} elements under their names, {totals.numel:,} counted once"
-    yield line((f"{text.counted(totals.groups, 'group')} · {counted} · {text.size(totals.saved_nbytes)} saved", DIM))
+    named = f"{text.counted(totals.named_numel, 'element')} under their names, {totals.numel:,} counted once"
+    yield line((f"{text.counted(totals.groups, 'group')} · {named} · {text.size(totals.saved_nbytes)} saved", DIM))
 
 
 def _relation(group: SharedGroup) -> Cell:
