@@ -125,7 +125,7 @@ def initialize(
     for drawing in drawings:
         drawn = drawing.draw(seed)
         rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values))
-    report = InitReport(model=type(module).__name__, seed=seed, parameters=rows, notes=tuple(notes))
+    report = InitReport(model=type(module).__name__, seed=seed, parameters=rows, with_values=values, notes=tuple(notes))
     return Initialization.of(report)
 
 

@@ -163,6 +163,8 @@ def make_list_report(
         parameters=sort_records(shown, options.sort),
         totals=total_up(shown),
         tree=tree,
+        measured=options.stats,
+        with_values=options.values,
         title=options.layer or None,
         notes=(*notes, *unmatched),
     )

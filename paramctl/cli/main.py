@@ -17,6 +17,8 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 a check found something, 2 wrong input, 3 a bug, 130 interrupted."""
     # A collection of the many objects that importing torch makes finds nothing and takes a third of its time.
     gc.disable()
+    if os.environ.get("NO_COLOR"):
+        os.environ.pop("FORCE_COLOR", None)  # Typer would let it win
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
     warnings.showwarning = _show_warning
     code = run()
@@ -41,11 +43,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words of the command line; those of the process if there are none.
     """
-    from paramctl.cli.app import app
     from paramctl.cli.output import print_bug, print_error
     from paramctl.errors import ParamctlError, failure
 
     try:
+        from paramctl.cli.app import app
+
         app(arguments, prog_name="paramctl")
     except ParamctlError as error:
         print_error(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final
 
 from paramctl.reports.base import STATISTICS, Report
@@ -20,12 +19,9 @@ _NESTED: Final[Mapping[str, Sequence[str]]] = {
 
 def flat_rows(report: Report) -> Iterator[list[str]]:
     """Yield the header, then a list of texts for each row; the name comes first."""
-    rows = report.rows()
-    first = next(rows, None)
-    names = list(first) if first is not None else list(report.row_fields)
-    names.sort(key=lambda name: name not in {"name", "names"})
+    names = sorted(report.columns(), key=lambda name: name not in {"name", "names"})
     yield [column for name in names for column in _columns(name)]
-    for row in chain([] if first is None else [first], rows):
+    for row in report.rows():
         yield [text for name in names for text in _texts(name, row[name])]
 
 

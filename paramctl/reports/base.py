@@ -36,6 +36,10 @@ class Report(ABC):
     model: str | None
     notes: tuple[str, ...] = ()
 
+    def columns(self) -> tuple[str, ...]:
+        """Return the fields of a row, those that were asked for included."""
+        return self.row_fields
+
     @abstractmethod
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter, group or scheme: the rows of CSV and Markdown."""

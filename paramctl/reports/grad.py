@@ -71,6 +71,10 @@ class GradReport(Report):
             "passes": self.passes,
         }
 
+    def columns(self) -> tuple[str, ...]:
+        """Return the fields of a row, those that were asked for included."""
+        return (*self.row_fields, "values") if self.with_values else self.row_fields
+
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""
         for each in self.parameters:

@@ -76,7 +76,15 @@ def _plain_arguments(arguments: Mapping[str, Any]) -> Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitReport(Report):
-    """The values that initialisation gives; `written` is the file that holds them."""
+    """The values that initialisation gives.
+
+    Attributes:
+        seed: the seed.
+        parameters: the values of each parameter.
+        written: the file that holds them.
+        with_values: whether their elements were asked for.
+
+    """
 
     command: ClassVar = "init"
     rows_key: ClassVar = "parameters"
@@ -85,10 +93,15 @@ class InitReport(Report):
     seed: int
     parameters: Sequence[InitializedParameter]
     written: str | None = None
+    with_values: bool = False
 
     def head(self) -> Row:
         """Return the seed."""
         return {"seed": self.seed}
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the fields of a row, those that were asked for included."""
+        return (*self.row_fields, "values") if self.with_values else self.row_fields
 
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""

@@ -75,6 +75,8 @@ class ListReport(Report):
         parameters: the records.
         totals: their sums.
         tree: the modules that hold them.
+        measured: whether statistics were asked for.
+        with_values: whether elements were asked for.
         title: what the model calls itself, or the layer that is shown alone; for the eye, like `notes`.
 
     """
@@ -88,7 +90,13 @@ class ListReport(Report):
     parameters: Sequence[ParameterRecord]
     totals: ListTotals
     tree: TreeNode | None = None
+    measured: bool = False
+    with_values: bool = False
     title: str | None = None
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the fields of a row, those that were asked for included."""
+        return (*self.row_fields, *["stats"] * self.measured, *["values"] * self.with_values)
 
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""

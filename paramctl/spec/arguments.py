@@ -11,7 +11,8 @@ from paramctl.errors import nearest
 from paramctl.records import ITEM_SIZES
 from paramctl.spec.document import MAX_NODES, MappingNode, Node, ScalarNode, SequenceNode
 from paramctl.spec.model import Argument, DtypeName, LayerCall, ModuleSpec
-from paramctl.spec.reading import Mistakes, Path, shown, step
+from paramctl.spec.paths import Path, step
+from paramctl.spec.reading import Mistakes, shown
 from paramctl.spec.scalars import PlainValue
 from paramctl.spec.signatures import ArgumentType, LayerSignature, Parameter, describe, parse_type
 from paramctl.spec.written import WrittenLayer

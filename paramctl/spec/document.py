@@ -5,6 +5,7 @@ Composing PyYAML's own nodes costs eight times as much as reading its events, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
@@ -14,10 +15,12 @@ from yaml import events
 
 from paramctl.errors import ParamctlError, Position, Problem, failure, nearest
 from paramctl.spec import scalars
+from paramctl.spec.syntax import syntax_error, unreadable
 
 MAX_BYTES = 64 * 2**20
 MAX_NODES = 5_000_000
 MAX_DEPTH = 200
+_SURROGATES = re.compile(r"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _MARKED = "the loader marks every event"
 
 _CORE_TAGS = {f"tag:yaml.org,2002:{name}": name for name in ("str", "int", "float", "bool", "null", "seq", "map")}
@@ -103,12 +106,12 @@ def compose(text: str, source: str) -> Document:
     """
     composer = _Composer(source)
     try:
-        loader = _Loader(text)
+        loader = _Loader(_joined_surrogates(text))
         composer.consume(iter(loader.get_event, None))
     except yaml.reader.ReaderError as error:
-        raise _unreadable(error, text, source) from None
+        raise unreadable(error, text, source) from None
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, source) from None
+        raise syntax_error(error, source) from None
     if composer.root is None:
         raise failure("the spec is empty", where=Position(source, 1, 1), hint="a spec needs at least `layers:`")
     return Document(
@@ -274,30 +277,17 @@ class _Composer:
         raise ParamctlError(*self.problems, Problem(message=message, where=where, hint=hint))
 
 
+def _joined_surrogates(text: str) -> str:
+    """Write the pairs of escapes by which JSON writes characters beyond U+FFFF as YAML does."""
+    if not text.lstrip().startswith(("{", "[")):  # as JSON does
+        return text
+    return _SURROGATES.sub(_joined, text)
+
+
+def _joined(pair: re.Match[str]) -> str:
+    high, low = (int(half, 16) for half in pair[0].split("\\u")[1:])
+    return f"\\U{0x10000 + (high - 0xD800) * 0x400 + low - 0xDC00:08X}"
+
+
 def _short_tag(tag: str) -> str:
     return tag.replace("tag:yaml.org,2002:", "!!")
-
-
-def _unreadable(error: yaml.reader.ReaderError, text: str, source: str) -> ParamctlError:
-    before = text.encode()[: error.position].decode(errors="replace")
-    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    character = error.character if isinstance(error.character, int) else ord(error.character)
-    return failure(f"the character U+{character:04X} is not allowed in YAML", where=Position(source, line, column))
-
-
-def _syntax_error(error: yaml.MarkedYAMLError, source: str) -> ParamctlError:
-    mark = error.problem_mark or error.context_mark
-    where = Position(source, mark.line + 1, mark.column + 1) if mark else source
-    message = " ".join(part for part in (error.problem, error.context) if part)
-    return failure(f"not valid YAML: {message}", where=where, hint=_syntax_hint(error))
-
-
-def _syntax_hint(error: yaml.MarkedYAMLError) -> str | None:
-    problem = error.problem or ""
-    if "cannot start any token" in problem:
-        return "YAML indents with spaces, not tabs; a value that begins with @, ` or % must be quoted"
-    if "mapping values are not allowed" in problem:
-        return "a value that holds a colon followed by a space must be quoted; or the indentation is off"
-    if "expected ',' or" in problem or "expected node content" in problem:
-        return "a bracket or a comma is missing"
-    return None

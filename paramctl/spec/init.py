@@ -11,7 +11,8 @@ from paramctl.references import Allowance, Reference
 from paramctl.rules import InitRule, bind_options
 from paramctl.schemes import Scheme
 from paramctl.spec.document import MappingNode, Node, ScalarNode
-from paramctl.spec.reading import Path, shown, step
+from paramctl.spec.paths import Path, step
+from paramctl.spec.reading import shown
 from paramctl.spec.rules import parse_scheme
 from paramctl.spec.settings import SettingsReader
 

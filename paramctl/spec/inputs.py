@@ -11,7 +11,8 @@ from paramctl.records import ITEM_SIZES
 from paramctl.spec.arguments import INT64
 from paramctl.spec.document import MappingNode, Node, ScalarNode, SequenceNode
 from paramctl.spec.model import FILLS, Fill, InputSpec
-from paramctl.spec.reading import Path, shown, step
+from paramctl.spec.paths import Path, step
+from paramctl.spec.reading import shown
 from paramctl.spec.settings import SettingsReader
 
 _FILL_TEXT: Final = re.compile(r"randint\(\s*(?:(-?\d+)\s*,)?\s*(-?\d+)\s*\)")

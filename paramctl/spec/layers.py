@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Final, TypeAlias
@@ -11,14 +11,18 @@ from paramctl.errors import ParamctlError, nearest
 from paramctl.references import Allowance, Reference, parse_reference
 from paramctl.spec.arguments import ArgumentReader
 from paramctl.spec.catalog import Catalog
-from paramctl.spec.document import MappingNode, Node, ScalarNode, SequenceNode
+from paramctl.spec.document import MAX_DEPTH, MappingNode, Node, ScalarNode, SequenceNode
 from paramctl.spec.model import MAX_NAMES, MODULES, Container, ContainerKind, Layer, LayerCall, ModuleSpec, Repeat
-from paramctl.spec.reading import Mistakes, Path, shown, step
+from paramctl.spec.paths import Path, step
+from paramctl.spec.reading import Mistakes, shown
 from paramctl.spec.signatures import LayerSignature
 from paramctl.spec.written import WrittenLayer, read_written
 
 SignatureOf: TypeAlias = Callable[[Reference], LayerSignature]
 """Imports a class of the user's own and returns its signature; raises `ParamctlError` where that fails."""
+
+NamedChildren: TypeAlias = tuple[tuple[str, ...] | None, tuple[ModuleSpec, ...]]
+"""The names of some children, None where they have indexes, and the children."""
 
 _CONTAINERS: Final[dict[str, ContainerKind]] = {
     "Sequential": "Sequential",
@@ -26,6 +30,9 @@ _CONTAINERS: Final[dict[str, ContainerKind]] = {
     "ModuleDict": "ModuleDict",
 }
 _OWN_LAYERS: Final = ("Repeat", "Residual")
+_LAYERS_INSIDE: Final = ("num_layers", "num_encoder_layers", "num_decoder_layers")
+_LEAST_PARAMETERS: Final = 2
+"""The arguments that say how many layers a layer makes, and how many parameters each of those has at least."""
 
 
 @dataclass(slots=True)
@@ -57,10 +64,9 @@ class LayerReader:
     _targets: dict[str, LayerSignature | Reference | str | None] = field(default_factory=dict)
     _calls: dict[tuple[object, ...], LayerCall] = field(default_factory=dict)
     _seen: dict[int, ModuleSpec | None] = field(default_factory=dict)
+    _depths: dict[int, tuple[ModuleSpec, int]] = field(default_factory=dict)
 
-    def children(
-        self, node: Node, path: Path, kind: ContainerKind = "Sequential"
-    ) -> tuple[tuple[str, ...] | None, tuple[ModuleSpec, ...]]:
+    def children(self, node: Node, path: Path, kind: ContainerKind = "Sequential") -> NamedChildren:
         """Read a list of layers, or a mapping from names to layers; names are None for a list."""
         if isinstance(node, SequenceNode):
             read = [self.read(item, step(path, i)) for i, item in enumerate(node.items)]
@@ -81,7 +87,7 @@ class LayerReader:
             message = f"a child of {kind} cannot be named {name!r}: the class has an attribute of that name"
             self.mistakes.add(key, path, message)
 
-    def required_children(self, node: Node, path: Path) -> tuple[tuple[str, ...] | None, tuple[ModuleSpec, ...]]:
+    def required_children(self, node: Node, path: Path) -> NamedChildren:
         """Read layers, of which there must be one."""
         if not isinstance(node, ScalarNode) and node.size == 1:
             self.mistakes.add(node, path, "there are no layers here", "give at least one, such as Identity")
@@ -116,7 +122,12 @@ class LayerReader:
         call = self._call(target, written)
         if call is None:
             return None
-        return Layer(call, self._scopes[-1], bool(self.mistakes.document.aliased), node.line, node.column)
+        aliased = bool(self.mistakes.document.aliased)
+        layer = Layer(call, self._scopes[-1], aliased, node.line, node.column, written.path)
+        if self.composed:
+            arguments = (*call.positional, *call.keywords.values())
+            self._limit_depth(layer, [each for each in arguments if isinstance(each, MODULES)], node, written.path)
+        return layer
 
     def _read_argument(self, node: Node, path: Path) -> ModuleSpec | None:
         self.composed = True
@@ -172,7 +183,7 @@ class LayerReader:
         return target
 
     def _call(self, target: LayerSignature | Reference | str, written: WrittenLayer) -> LayerCall | None:
-        key = _key_of(written)
+        key = written.key()
         known = self._calls.get(key) if key else None
         if known is not None:
             return known
@@ -189,13 +200,24 @@ class LayerReader:
         assert isinstance(target, LayerSignature)
         arguments = ArgumentReader(self.mistakes, self.is_layer, self._read_argument)
         call = arguments.bind(target, written)
-        if call is None:
+        if call is None or not self._is_buildable(call, written):
             return None
         if reference is not None:
             call = replace(call, reference=reference)
         if key and not any(isinstance(value, MODULES) for value in (*call.positional, *call.keywords.values())):
             self._calls[key] = call
         return call
+
+    def _is_buildable(self, call: LayerCall, written: WrittenLayer) -> bool:
+        """Refuse a layer of torch.nn that makes more layers inside than the limit of names allows."""
+        given = call.arguments()
+        counts = (given.get(name) for name in _LAYERS_INSIDE)
+        inside = max((count for count in counts if isinstance(count, int)), default=0)
+        if _LEAST_PARAMETERS * inside <= MAX_NAMES:
+            return True
+        message = f"{inside:,} layers inside have more parameter names than the limit of {MAX_NAMES:,}"
+        self.mistakes.add(written.name, written.path, message)
+        return False
 
     def _container(self, node: Node, kind: ContainerKind, written: WrittenLayer) -> Container:
         names, children = (None, ()) if written.body is None else self.children(written.body, written.path, kind)
@@ -205,13 +227,23 @@ class LayerReader:
             )
         if kind == "ModuleList" and names is not None:
             self.mistakes.add(node, written.path, "a ModuleList has a list of children", "for names write ModuleDict")
-        return self._new_container(node, kind, names, children)
+        return self._new_container(node, written.path, kind, (names, children))
 
-    def _new_container(
-        self, node: Node, kind: ContainerKind, names: tuple[str, ...] | None, children: tuple[ModuleSpec, ...]
-    ) -> Container:
+    def _new_container(self, node: Node, path: Path, kind: ContainerKind, named: NamedChildren) -> Container:
+        names, children = named
         shared = bool(self.mistakes.document.aliased)
-        return Container(kind, names, children, self._scopes[-1], shared, node.line, node.column)
+        container = Container(kind, names, children, self._scopes[-1], shared, node.line, node.column)
+        self._limit_depth(container, children, node, path)
+        return container
+
+    def _limit_depth(self, module: ModuleSpec, children: Iterable[ModuleSpec], node: Node, path: Path) -> None:
+        """Refuse modules that are nested too deep: through aliases they can be, where the text is not."""
+        depth = 1 + max((self._depths[id(child)][1] for child in children if id(child) in self._depths), default=0)
+        self._depths[id(module)] = (module, depth)
+        if depth == MAX_DEPTH + 1:  # what holds this one says no more
+            self.mistakes.add(
+                node, path, f"with its aliases followed, modules are nested deeper than {MAX_DEPTH} levels"
+            )
 
     def _residual(self, node: Node, written: WrittenLayer) -> Container | None:
         body = written.body
@@ -220,15 +252,18 @@ class LayerReader:
             self._check_keys(body, ("layers", "shortcut"), "Residual", written.path)
             for name, (_, value) in body.entries.items():
                 read = self.required_children if name == "layers" else self.children
-                parts[name] = self._new_container(value, "Sequential", *read(value, step(written.path, name)))
+                below = step(written.path, name)
+                parts[name] = self._new_container(value, below, "Sequential", read(value, below))
         elif body is not None:
-            parts["layers"] = self._new_container(body, "Sequential", *self.required_children(body, written.path))
+            children = self.required_children(body, written.path)
+            parts["layers"] = self._new_container(body, written.path, "Sequential", children)
         if "layers" not in parts:
             hint = "write Residual: [...] or Residual: {layers: [...], shortcut: [...]}"
             self.mistakes.add(written.name, written.path, "Residual needs layers", hint)
             return None
-        shortcut = parts.get("shortcut") or self._new_container(node, "Sequential", None, ())
-        return self._new_container(node, "Residual", ("layers", "shortcut"), (parts["layers"], shortcut))
+        shortcut = parts.get("shortcut") or self._new_container(node, written.path, "Sequential", (None, ()))
+        both = (("layers", "shortcut"), (parts["layers"], shortcut))
+        return self._new_container(node, written.path, "Residual", both)
 
     def _repeat(self, node: Node, written: WrittenLayer) -> Repeat | None:
         body = written.body
@@ -246,17 +281,17 @@ class LayerReader:
             message = "Repeat takes either layers (each copy a Sequential) or layer (each copy that module)"
             self.mistakes.add(written.name, written.path, message)
         elif "layers" in body.entries:
-            layers = body.entries["layers"][1]
-            block = self._new_container(
-                layers, "Sequential", *self.required_children(layers, step(written.path, "layers"))
-            )
+            layers, below = body.entries["layers"][1], step(written.path, "layers")
+            block = self._new_container(layers, below, "Sequential", self.required_children(layers, below))
         else:
             block = self.read(body.entries["layer"][1], step(written.path, "layer"))
         self._scopes.pop()
         if block is None or times is None:
             return None
         shared = bool(self.mistakes.document.aliased)
-        return Repeat(times, block, inner, self._scopes[-1], shared, node.line, node.column)
+        repeat = Repeat(times, block, inner, self._scopes[-1], shared, node.line, node.column)
+        self._limit_depth(repeat, (block,), node, written.path)
+        return repeat
 
     def _times(self, body: MappingNode, written: WrittenLayer) -> int | None:
         if "times" not in body.entries:
@@ -278,17 +313,3 @@ class LayerReader:
             if name not in known:
                 hint = nearest(name, known) or f"its keys are {', '.join(known)}"
                 self.mistakes.add(key, step(path, name), f"{owner} has no key {name!r}", hint)
-
-
-def _key_of(written: WrittenLayer) -> tuple[object, ...] | None:
-    """Return what tells two calls apart, or None where only binding can tell (nested values, which may be modules)."""
-    key: list[object] = [written.name.text]
-    for node in written.positional:
-        if type(node) is not ScalarNode:
-            return None
-        key += (node.text, node.plain)
-    for name, (_, node) in written.keywords.items():
-        if type(node) is not ScalarNode:
-            return None
-        key += (name, node.text, node.plain)
-    return tuple(key)

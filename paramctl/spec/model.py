@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from paramctl.errors import Position
 from paramctl.references import Allowance, Reference
+from paramctl.spec.paths import Path
 from paramctl.spec.signatures import LayerSignature
 
 if TYPE_CHECKING:  # the schemes behind a rule take 15 ms to import
@@ -93,6 +94,7 @@ class Layer:
         scope: the innermost `Repeat` that it is written in, by number; 0 outside any. Every copy has its own.
         shared: whether it may stand at several places of the tree.
         line, column: where it is written, counted from 0.
+        path: where it stands in the structure of the spec.
 
     """
 
@@ -101,6 +103,7 @@ class Layer:
     shared: bool
     line: int
     column: int
+    path: Path = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,7 +204,7 @@ class Spec:
     freeze: tuple[Located, ...] = ()
     dtype: str | None = None
     seed: int = 0
-    directory: Path = field(default_factory=Path)
+    directory: FilePath = field(default_factory=FilePath)
     allowance: Allowance = field(default_factory=Allowance)
     aliased: bool = False
     composed: bool = False

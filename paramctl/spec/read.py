@@ -13,8 +13,9 @@ from paramctl.spec.document import MappingNode, Node, compose
 from paramctl.spec.inputs import InputReader
 from paramctl.spec.layers import LayerReader, SignatureOf
 from paramctl.spec.model import Container, Spec
-from paramctl.spec.reading import Mistakes, shown, step
-from paramctl.spec.reading import Path as SpecPath
+from paramctl.spec.paths import Path as SpecPath
+from paramctl.spec.paths import step
+from paramctl.spec.reading import Mistakes, shown
 from paramctl.spec.settings import SettingsReader
 
 if TYPE_CHECKING:

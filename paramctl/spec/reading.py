@@ -1,29 +1,12 @@
-"""What every part of the spec reader shares: the path to a value, and the list of mistakes found so far."""
+"""What every part of the spec reader shares: the list of mistakes found so far, and how a value is named in one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from paramctl.errors import ParamctlError, Position, Problem
 from paramctl.spec.document import Document, MappingNode, Node, ScalarNode, SequenceNode
-
-Path: TypeAlias = "tuple[Path, str] | tuple[()]"
-"""A path as a linked list, so that it costs next to nothing until a message needs it."""
-
-
-def path_text(path: Path) -> str:
-    """Write a path as ``layers[2].Linear.in_features``."""
-    steps = []
-    while path:
-        path, step = path
-        steps.append(step)
-    return "".join(reversed(steps)).removeprefix(".")
-
-
-def step(path: Path, name: str | int) -> Path:
-    """Return the path one step further: to a key or to an index."""
-    return (path, f"[{name}]" if isinstance(name, int) else f".{name}")
+from paramctl.spec.paths import Path, path_text
 
 
 @dataclass(slots=True)

@@ -47,8 +47,14 @@ def parse_scheme(text: str, directory: Path, where: Position | str) -> tuple[Sch
             raise failure(f"{item!r} is not key=value", where=where, hint="options are written normal:mean=0,std=0.02")
         if key in options:
             raise failure(f"the option {key!r} is given twice", where=where)
-        options[key] = scalars.resolve(value.strip())
+        options[key] = _value(value.strip())
     return scheme, options
+
+
+def _value(text: str) -> scalars.PlainValue:
+    """Read a YAML scalar, plain or in quotes."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else scalars.resolve(text)
 
 
 def parse_rule(text: str, directory: Path, where: str = "--rule") -> InitRule:

@@ -9,7 +9,8 @@ from paramctl.errors import nearest
 from paramctl.records import FLOATING_DTYPES
 from paramctl.spec.document import Node, ScalarNode, SequenceNode
 from paramctl.spec.model import LOSSES, MAX_SEED, MIN_SEED, Located, Loss
-from paramctl.spec.reading import Mistakes, Path, shown, step
+from paramctl.spec.paths import Path, step
+from paramctl.spec.reading import Mistakes, shown
 
 
 @dataclass(slots=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from paramctl.spec.document import MappingNode, Node, ScalarNode, SequenceNode
-from paramctl.spec.reading import Mistakes, Path, shown, step
+from paramctl.spec.paths import Path, step
+from paramctl.spec.reading import Mistakes, shown
 
 Entries: TypeAlias = Mapping[str, tuple[ScalarNode, Node]]
 
@@ -36,6 +37,19 @@ class WrittenLayer:
     positional: list[Node]
     keywords: Entries
     path: Path
+
+    def key(self) -> tuple[object, ...] | None:
+        """Return what tells two calls apart, or None where only binding can tell: nested values may be modules."""
+        key: list[object] = [self.name.text]
+        for node in self.positional:
+            if type(node) is not ScalarNode:
+                return None
+            key += (node.text, node.plain)
+        for name, (_, node) in self.keywords.items():
+            if type(node) is not ScalarNode:
+                return None
+            key += (name, node.text, node.plain)
+        return tuple(key)
 
 
 def read_written(node: Node, mistakes: Mistakes, path: Path) -> WrittenLayer | None:

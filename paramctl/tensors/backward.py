@@ -79,7 +79,8 @@ def run_passes(
 
     Args:
         net: the model; its parameters' gradients are left as backward made them.
-        inputs: the positional arguments of its forward, the same in every pass.
+        inputs: the positional arguments of its forward, the same in every pass. Each pass gets copies of their tensors,
+            since a layer may work in place.
         make_objective: makes the loss from the first output.
         passes: how often, 1 or more.
         explain: makes the error for a failure in forward.
@@ -93,7 +94,7 @@ def run_passes(
     before = [None if each.grad is None else measure(_dense(each.grad)) for each in parameters]
     objective = None
     for _ in range(passes):
-        output, path = _forward(net, inputs, keywords, explain)
+        output, path = _forward(net, _copied(inputs), _copied(keywords), explain)
         objective = objective or make_objective(output)
         loss = _backward(output, objective)
     assert objective is not None, "there is one pass or more"
@@ -105,6 +106,15 @@ def run_passes(
         before=before,
         gradients=[None if each.grad is None else _dense(each.grad) for each in parameters],
     )
+
+
+def _copied(value: Any) -> Any:
+    """Return an argument of forward with copies of the tensors in it."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if isinstance(value, Mapping):
+        return {key: _copied(each) for key, each in value.items()}
+    return type(value)(map(_copied, value)) if type(value) in {list, tuple} else value
 
 
 def _dense(gradient: torch.Tensor) -> torch.Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import torch
 from torch import nn
 
-from paramctl.errors import failure, nearest
+from paramctl.errors import ParamctlError, Problem, nearest
 from paramctl.globs import compile_glob
 from paramctl.records import join
 from paramctl.spec.model import Container, Layer, Located, ModuleSpec, Repeat, Spec, unmatched_freeze
@@ -20,8 +21,8 @@ from paramctl.tensors.defaults import Programs, record_programs
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.prototypes import build_holdings
 
-Slots: TypeAlias = Mapping[str, tuple[nn.Module, str]]
-"""The module and the attribute that hold a parameter, by each of its names."""
+Slot: TypeAlias = tuple[nn.Module, str]
+"""The module and the attribute that hold a parameter."""
 
 MODULE_BYTES = 4096
 """What a module object with two parameters takes, on the meta device; measured."""
@@ -77,15 +78,46 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
             if isinstance(node, Layer) and node.call.reference is None and id(module) not in builder.initialized
         ]
         programs = record_programs(*torch_layers, complete=True)
-    if spec.ties:
-        slots = parameter_slots(net)
-        for names in spec.ties:
-            tie(slots, names)
+    tie(net, spec.ties)
     notes = [note for glob in spec.freeze if (note := freeze(net, glob))]
     return BuiltModel(net=net, origins=builder.origins, programs=programs, notes=notes)
 
 
-def parameter_slots(net: nn.Module) -> Slots:
+def tie(net: nn.Module, ties: Sequence[tuple[Located, ...]]) -> None:
+    """Make the names of each tie refer to one Parameter, that of the first name; what was tied before stays so.
+
+    Raises:
+        ParamctlError: for every name that does not exist, or whose shape or dtype differs from that of the first.
+
+    """
+    if not ties:
+        return
+    slots = _parameter_slots(net)
+    holders: dict[int, list[Slot]] = {}
+    for slot in dict.fromkeys(slots.values()):
+        holders.setdefault(id(getattr(*slot)), []).append(slot)
+    problems: list[Problem] = []
+    for first, *others in ties:
+        problems += [_unknown(each, slots) for each in (first, *others) if each.text not in slots]
+        for other in others:
+            if first.text not in slots or other.text not in slots:
+                continue
+            kept, replaced = getattr(*slots[first.text]), getattr(*slots[other.text])
+            mismatch = _mismatch(kept, replaced)
+            if mismatch is not None:
+                problems.append(
+                    Problem(message=f"cannot tie {other.text} to {first.text}: {mismatch}", where=other.where)
+                )
+            elif kept is not replaced:
+                moved = holders.pop(id(replaced))
+                holders[id(kept)] += moved
+                for slot in moved:
+                    setattr(*slot, kept)
+    if problems:
+        raise ParamctlError(*problems)
+
+
+def _parameter_slots(net: nn.Module) -> dict[str, Slot]:
     """Return where the parameter of each name is held."""
     return {
         join(path, attribute): (module, attribute)
@@ -94,27 +126,17 @@ def parameter_slots(net: nn.Module) -> Slots:
     }
 
 
-def tie(slots: Slots, names: tuple[Located, ...]) -> None:
-    """Make several names refer to one Parameter, that of the first name.
+def _unknown(name: Located, known: Iterable[str]) -> Problem:
+    message = f"there is no parameter {name.text!r} to tie"
+    return Problem(message=message, where=name.where, path="tie", hint=nearest(name.text, known))
 
-    Raises:
-        ParamctlError: if a name does not exist, or if the shapes or dtypes differ.
 
-    """
-    first, *others = names
-    kept = getattr(*_slot(slots, first))
-    for other in others:
-        slot = _slot(slots, other)
-        replaced = getattr(*slot)
-        for what, one, two in (
-            ("shape", list(kept.shape), list(replaced.shape)),
-            ("dtype", kept.dtype, replaced.dtype),
-        ):
-            if one != two:
-                raise failure(
-                    f"cannot tie {other.text} to {first.text}: their {what}s differ, {two} and {one}", where=other.where
-                )
-        setattr(*slot, kept)
+def _mismatch(kept: torch.Tensor, replaced: torch.Tensor) -> str | None:
+    if kept.shape != replaced.shape:
+        return f"their shapes differ, {list(replaced.shape)} and {list(kept.shape)}"
+    if kept.dtype != replaced.dtype:
+        return f"their dtypes differ, {replaced.dtype} and {kept.dtype}"
+    return None
 
 
 def freeze(net: nn.Module, glob: Located) -> str | None:
@@ -124,12 +146,6 @@ def freeze(net: nn.Module, glob: Located) -> str | None:
     for parameter in frozen:
         parameter.requires_grad_(False)
     return None if frozen else unmatched_freeze(glob)
-
-
-def _slot(slots: Slots, name: Located) -> tuple[nn.Module, str]:
-    if name.text not in slots:
-        raise failure(f"there is no parameter {name.text!r} to tie", where=name.where, hint=nearest(name.text, slots))
-    return slots[name.text]
 
 
 @dataclass(slots=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from paramctl.errors import ParamctlError, Problem
 from paramctl.records import Inventory
 from paramctl.spec.model import Layer, LayerCall, Spec
+from paramctl.spec.paths import path_text
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.construct import BuildModule, construct, initialization
 
@@ -22,13 +25,23 @@ def build_holdings(
         build: builds the layers among a layer's arguments.
 
     Raises:
-        ParamctlError: with what a constructor raised.
+        ParamctlError: with what each constructor raised.
 
     """
     built: dict[LayerCall, Inventory] = {}
+    failed: dict[LayerCall, Layer] = {}
+    problems: list[Problem] = []
     with initialization(enabled=False):
         for layer in layers:
-            if layer.call not in built:
+            if layer.call in built or layer.call in failed:
+                continue
+            try:
                 module = construct(layer, spec.position(layer), device="meta", dtype=dtype, build=build)
+            except ParamctlError as error:
+                failed[layer.call] = layer
+                problems += [replace(each, path=each.path or path_text(layer.path)) for each in error.problems]
+            else:
                 built[layer.call] = take_inventory(module)
+    if problems:
+        raise ParamctlError(*problems)
     return built

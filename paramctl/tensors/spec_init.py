@@ -66,5 +66,6 @@ def initialize(
         seed=seed,
         parameters=rows,
         written=None if out is None else str(out),
+        with_values=with_values,
         notes=(*built.notes, *notes),
     )

@@ -72,6 +72,13 @@ def test_what_the_dtype_rounds_is_no_deviation():
     assert deviates(record((1000,), "float32"), measure(constant), Moments(0.3, 0.0))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize("size", [1, 50, 1000, 60_000, 1_000_000])
+def test_a_constant_never_deviates(size, dtype):
+    tensor = torch.full((size,), 0.1, dtype=getattr(torch, dtype))
+    assert not deviates(record((size,), dtype), measure(tensor), Moments(0.1, 0.0))
+
+
 def test_numbers_below_the_smallest_of_the_dtype_are_no_deviation():
     tiny = torch.full((1000,), 3e-4).to(torch.float8_e4m3fn)
     assert not deviates(record((1000,), "float8_e4m3fn"), measure(tiny), Moments(3e-4, 0.0))

@@ -27,6 +27,13 @@ def test_every_scheme_gives_what_its_formula_promises(scheme, report, write):
     assert all(row["expected"] is not None for row in rows)
 
 
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_an_option_is_a_yaml_scalar_in_quotes_or_not(quote, report):
+    scheme = f"kaiming_normal:nonlinearity={quote}relu{quote}, a=1e-2"
+    (rule,) = report("init", MLP, "--scheme", scheme)["parameters"][0]["rules"]
+    assert (rule["args"]["nonlinearity"], rule["args"]["a"]) == ("relu", 0.01)
+
+
 def test_normalisation_layers_keep_their_own_values_under_a_scheme(report, write):
     rows = {row["name"]: row for row in report("init", write(LARGE), "--scheme", "normal")["parameters"]}
     assert (rows["1.weight"]["stats"]["min"], rows["1.weight"]["stats"]["max"]) == (1.0, 1.0)

@@ -81,6 +81,11 @@ class TestPipes:
         assert "\x1b[" not in process("list", "example:mlp", FORCE_COLOR="1", NO_COLOR="1").out
         assert "\x1b[" not in process("list", "example:mlp", FORCE_COLOR="0").out
 
+    def test_no_color_counts_more_than_force_color_in_what_typer_prints(self, process):
+        for words in (["--help"], ["lst"]):
+            done = process(*words, NO_COLOR="1", FORCE_COLOR="1")
+            assert "\x1b" not in done.out + done.err
+
     @pytest.mark.parametrize("output_format", ["table", "json", "csv"])
     def test_a_closed_pipe_ends_quietly(self, output_format, tmp_path):
         spec = tmp_path / "large.yaml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -33,7 +34,8 @@ class Values:
 def listing(**extra):
     record = ParameterRecord("a.weight", "a", "Linear", "parameter", (1, 2), "float32", True, ("b|c.weight",), **extra)
     totals = ListTotals(tensors=1, numel=2, trainable=2, frozen=0, nbytes=8)
-    return ListReport(model="m\x1b.yaml", parameters=[record], totals=totals, notes=("a note",))
+    asked = {"measured": "stats" in extra, "with_values": "values" in extra}
+    return ListReport(model="m\x1b.yaml", parameters=[record], totals=totals, notes=("a note",), **asked)
 
 
 def init():
@@ -157,6 +159,11 @@ class TestJson:
 class TestCsvAndMarkdown:
     def rows(self, report):
         return list(csv.DictReader(io.StringIO(text(report, OutputFormat.CSV))))
+
+    def test_the_columns_do_not_depend_on_whether_there_are_rows(self):
+        full = listing(stats=STATS, values=Values())
+        empty = replace(full, parameters=[])
+        assert text(empty, OutputFormat.CSV) == text(full, OutputFormat.CSV).splitlines(keepends=True)[0]
 
     def test_a_listing_has_a_row_per_parameter_name_first(self):
         (row,) = self.rows(listing(stats=STATS))

@@ -488,6 +488,44 @@ def test_all_mistakes_of_a_file_are_reported_at_once_in_the_order_of_the_text(pa
     ]
 
 
+def test_mistakes_that_only_torch_or_the_built_model_shows_are_reported_at_once_too(paramctl, write):
+    result = paramctl("list", write("layers: [{GroupNorm: [3, 4]}, {Sequential: [{Dropout: 3}]}]"))
+    first, second = [line for line in result.err.splitlines() if line.startswith("error:")]
+    assert first.startswith("error: spec.yaml:1:10: layers[0].GroupNorm: GroupNorm(3, 4) failed: ValueError")
+    assert second.startswith("error: spec.yaml:1:45: layers[1].Sequential[0].Dropout: Dropout(3) failed: ValueError")
+    result = paramctl("list", write("layers: [{Linear: [2, 1]}]\ntie: [[0.weigth, 0.bias], [1.foo, 0.bia]]"))
+    assert [line.split(": ")[1] for line in result.err.splitlines() if line.startswith("error:")] == [
+        "spec.yaml:2:8",
+        "spec.yaml:2:28",
+        "spec.yaml:2:35",
+    ]
+
+
+@pytest.mark.parametrize("layer", ["Sequential", "Residual"])
+def test_a_chain_of_aliases_is_not_deeper_than_the_limit(layer, paramctl, write):
+    lines = [f"  - &a{i} {{{layer}: [*a{i - 1}]}}" for i in range(1, 1000)]
+    result = paramctl("list", write("\n".join(["layers:", "  - &a0 {Sequential: [{Linear: [1, 1]}]}", *lines])))
+    assert result.code == 2
+    assert "with its aliases followed, modules are nested deeper than 200 levels" in result.err
+    assert result.err.count("error:") == 1
+    chain = "\n".join(["layers:", "  - &a0 {Sequential: [{Linear: [1, 1]}]}", *lines[:90]])
+    assert paramctl("list", write(chain)).code == 0
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "{LSTM: [2, 3, 100000000]}",
+        "{TransformerEncoder: {encoder_layer: {TransformerEncoderLayer: [4, 2]}, num_layers: 100000000}}",
+        "{Transformer: {d_model: 4, nhead: 2, num_decoder_layers: 100000000}}",
+    ],
+)
+def test_layers_inside_a_layer_count_before_it_is_built(layer, paramctl, write):
+    result = paramctl("list", write(f"layers: [{layer}]"))
+    assert result.code == 2
+    assert "100,000,000 layers inside have more parameter names than the limit of 5,000,000" in result.err
+
+
 def test_a_great_many_mistakes_are_cut_to_fifty_and_the_rest_counted(paramctl, write):
     result = paramctl("list", write("layers: [" + ", ".join(["Foo"] * 60) + "]"))
     assert result.err.count("error:") == 50

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -110,3 +111,9 @@ def test_the_limit_of_nodes_is_named(monkeypatch):
 
 def test_depth_up_to_the_limit_is_read():
     assert compose("[" * 200 + "]" * 200, "x").root.size == 200
+
+
+def test_a_character_that_json_writes_as_a_surrogate_pair_is_read():
+    text = json.dumps({"a😀": "😀 \\ud83d\\ude00 \\"})
+    root = compose(text, "spec.json").root
+    assert root.entries["a😀"][1].value == "😀 \\ud83d\\ude00 \\"

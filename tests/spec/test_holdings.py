@@ -17,7 +17,7 @@ from paramctl.tensors.construct import construct, initialization
 
 CATALOG = load_catalog()
 KNOWN = sorted({*holdings._RULES, *holdings._WITHOUT_TENSORS})
-INTEGERS = st.sampled_from([1, 2, 2, 3, 4, 4, 6, 0, -1, 2**40])
+INTEGERS = st.sampled_from([1, 2, 3, 4, 6, 8] * 5 + [0, -1, 2**40])
 WORDS = st.sampled_from(["zeros", "circular", "same", "valid", "mean", "none", "tanh", "?"])
 DTYPES = st.sampled_from([None, None, "float64", "bfloat16", "float8_e5m2"])
 
@@ -72,7 +72,7 @@ def built(call, dtype):
 def test_what_is_told_of_a_layer_is_what_torch_makes_of_it(name):
     told = []
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(calls(name), DTYPES)
     def run(call, dtype):
         held = holdings_of(call, dtype)
@@ -81,7 +81,7 @@ def test_what_is_told_of_a_layer_is_what_torch_makes_of_it(name):
             assert held == built(call, dtype)
 
     run()
-    assert sum(told) >= 3
+    assert sum(told) >= min(5, len(told))
 
 
 def test_layers_that_only_torch_knows_are_left_to_it():

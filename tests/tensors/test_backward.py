@@ -181,3 +181,19 @@ def test_a_failure_that_forward_caught_is_not_blamed_for_the_next_one():
             explain=explain,
         )
     assert seen == ["Sequential", "Second"]
+
+
+def test_a_layer_that_works_in_place_changes_no_input():
+    net = nn.Sequential(nn.LeakyReLU(0.5, inplace=True), nn.Linear(3, 1))
+    given = torch.tensor([[-1.0, 2.0, -3.0]])
+    once = [gradient.clone() for gradient in run(net, given).gradients]
+    net.zero_grad()
+    twice = run(net, given, passes=2).gradients
+    assert given.tolist() == [[-1.0, 2.0, -3.0]]
+    assert all(torch.equal(2 * one, two) for one, two in zip(once, twice, strict=True))
+
+
+def test_the_gradient_of_an_input_is_not_the_callers():
+    given = torch.rand(1, 2, requires_grad=True)
+    run(nn.Linear(2, 2), given)
+    assert given.grad is None

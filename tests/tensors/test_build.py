@@ -25,6 +25,15 @@ def test_a_tie_makes_every_name_the_parameter_of_the_first(spec):
     assert net.a.bias is not net.b.bias
 
 
+def test_a_later_tie_takes_along_what_was_tied_before(spec):
+    text = (
+        "layers: {a: {Linear: [2, 2]}, b: {Linear: [2, 2]}, c: {Linear: [2, 2]}}\n"
+        "tie: [[a.weight, b.weight], [c.weight, a.weight]]"
+    )
+    net = build(spec(text)).net
+    assert net.a.weight is net.b.weight is net.c.weight
+
+
 def test_a_tie_by_another_name_of_an_aliased_layer_follows_the_first_tie(spec):
     text = (
         "layers: {a: &a {Linear: [2, 2]}, b: *a, c: {Linear: [2, 2]}, d: {Linear: [2, 2]}}\n"
