@@ -15,6 +15,7 @@ from typing import Final
 import torch
 
 from paramctl.errors import failure
+from paramctl.tensors.collect import dtype_name
 
 CODES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -63,7 +64,7 @@ def write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str
 
 
 def _code(name: str, tensor: torch.Tensor) -> str:
-    dtype = str(tensor.dtype).removeprefix("torch.")
+    dtype = dtype_name(tensor.dtype)
     if dtype not in CODES:
         raise failure(f"safetensors cannot hold {name}, of dtype {dtype}", hint="write a .pt file")
     return CODES[dtype]

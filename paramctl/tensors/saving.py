@@ -11,6 +11,7 @@ from torch import nn
 
 from paramctl.errors import failure
 from paramctl.files import replacing
+from paramctl.records import join
 from paramctl.tensors import safetensors_file
 from paramctl.tensors.collect import named_modules
 
@@ -25,7 +26,7 @@ def state_names(net: nn.Module) -> dict[int, list[str]]:
         parameters = module.named_parameters(recurse=False, remove_duplicate=False)
         buffers = module.named_buffers(recurse=False, remove_duplicate=False)
         for attribute, tensor in (*parameters, *buffers):
-            name = f"{path}.{attribute}" if path else attribute
+            name = join(path, attribute)
             if name in stored:
                 names.setdefault(id(tensor), []).append(name)
     return names
@@ -59,6 +60,15 @@ def save_state(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[i
     """
     with replacing(path, _WHERE) as temporary:
         _WRITERS[path.suffix](temporary, tensors, names)
+
+
+def notes_on_ties(path: Path, names: Mapping[int, list[str]]) -> list[str]:
+    """Return the note on how a file with ties is loaded, where its format stores each tensor once."""
+    tied = [other for _, *others in names.values() for other in others]
+    if path.suffix != ".safetensors" or not tied:
+        return []
+    listed = ", ".join(tied[:3]) + (f" and {len(tied) - 3:,} more" if tied[3:] else "")
+    return [f"{listed}: stored under the first of its names; safetensors.torch.load_model restores the tie"]
 
 
 def _save_safetensors(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> None:

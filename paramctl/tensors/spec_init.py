@@ -14,7 +14,7 @@ from paramctl.tensors.build import build
 from paramctl.tensors.initialize import describe_initialized
 from paramctl.tensors.materialize import draw_buffer, largest_bytes, needed_bytes, plan_drawings
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.saving import check_out, save_state, state_names
+from paramctl.tensors.saving import check_out, notes_on_ties, save_state, state_names
 
 
 def initialize(
@@ -61,6 +61,7 @@ def initialize(
         for name, buffer in built.net.named_buffers():
             state[id(buffer)] = draw_buffer(name, buffer, built.programs, seed)
         save_state(out, state, names)
+        notes += notes_on_ties(out, names)
     return InitReport(
         model=model,
         seed=seed,

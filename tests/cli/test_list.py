@@ -134,7 +134,7 @@ class TestTree:
 
     def test_a_tied_module_says_where_its_tensor_is_counted(self, paramctl):
         lines = paramctl("list", "example:gpt2", "--tree").out.splitlines()
-        assert lines[-3].split() == ["└", "lm_head", "Linear"]
+        assert lines[-3].split() == ["└", "lm_head", "Linear", "0", "0", "B", "0%"]
         assert lines[-2].split() == ["=", "transformer.wte.weight"]
 
     def test_names_stay_on_their_lines_and_types_give_way(self, paramctl, write, monkeypatch):

@@ -11,7 +11,7 @@ from paramctl.errors import ParamctlError
 from paramctl.tensors import safetensors_file
 from paramctl.tensors.build import build
 from paramctl.tensors.materialize import materialize, plan_drawings
-from paramctl.tensors.saving import check_out, save_state, state_names
+from paramctl.tensors.saving import check_out, notes_on_ties, save_state, state_names
 
 TEXT = (
     "layers: {embed: {Embedding: [6, 4]}, norm: {BatchNorm1d: 4}, fc: &fc {Linear: [4, 4]}, again: *fc, head: {Linear: [4, 6]}}\n"
@@ -135,3 +135,10 @@ def test_an_unknown_suffix_or_directory_is_refused_before_anything_is_computed(t
     with pytest.raises(ParamctlError, match="there is no directory"):
         check_out(tmp_path / "no" / "x.pt")
     check_out(tmp_path / "x.pt")
+
+
+def test_how_a_file_with_ties_is_loaded_is_said(net, tmp_path):
+    names = state_names(net)
+    (note,) = notes_on_ties(tmp_path / "x.safetensors", names)
+    assert note.startswith("head.weight, again.weight, again.bias: stored under the first of its names")
+    assert notes_on_ties(tmp_path / "x.pt", names) == []

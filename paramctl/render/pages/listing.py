@@ -141,9 +141,9 @@ def _kind(node: TreeNode) -> Cell:
     return ((kind, ""), *((f"\n= {text.escape(name)}", SHARED) for name in node.tied)) if node.tied else kind
 
 
-def _sizes(node: TreeNode, whole: int) -> tuple[str, str, str]:
+def _sizes(node: TreeNode, whole: int) -> tuple[Cell, Cell, Cell]:
     if not node.numel:
-        return ("", "", "")
+        return ((("0", DIM),), (("0 B", DIM),), (("0%", DIM),))
     share = node.numel / whole
     return text.grouped(node.numel), text.size(node.nbytes), _percent(share)
 
