@@ -17,38 +17,94 @@ class _Taken(NamedTuple):
     options: str
 
 
+class _Expected(NamedTuple):
+    """What the input of one layer must be: these sizes, from this dimension on; the same in words and as options."""
+
+    sizes: Shape
+    dimension: int | None
+    shape: str
+    options: str
+
+    def admits(self, given: Shape) -> bool:
+        """Tell whether an input of this shape has the sizes."""
+        if self.dimension is None:
+            return True
+        if self.dimension == -1:
+            return given[-len(self.sizes) :] == self.sizes
+        return -len(given) <= self.dimension < len(given) and given[self.dimension] == self.sizes[0]
+
+
+_INDEXES: Final = ("[N, T] of indexes below {}", "--input-shape 2,8 --fill 'randint(0,{})'")
+_FEATURES: Final = ("[N, {}]", "--input-shape 2,{}")
+_STEPS: Final = ("[T, N, {}]", "--input-shape 5,2,{}")
+_BATCH_FIRST: Final = ("[N, T, {}]", "--input-shape 2,5,{}")
+_LINE: Final = ("[N, {}, L]", "--input-shape 2,{},32")
+_IMAGE: Final = ("[N, {}, H, W]", "--input-shape 2,{},32,32")
+_VOLUME: Final = ("[N, {}, D, H, W]", "--input-shape 2,{},16,16,16")
+
 _TAKES: Final[dict[str, _Taken]] = {
-    "Linear": _Taken("in_features", -1, "[N, {}]", "--input-shape 2,{}"),
-    "Embedding": _Taken(
-        "num_embeddings", None, "[N, T] of indexes below {}", "--input-shape 2,8 --fill 'randint(0,{})'"
-    ),
-    "Conv1d": _Taken("in_channels", -2, "[N, {}, L]", "--input-shape 2,{},32"),
-    "Conv2d": _Taken("in_channels", -3, "[N, {}, H, W]", "--input-shape 2,{},32,32"),
-    "Conv3d": _Taken("in_channels", -4, "[N, {}, D, H, W]", "--input-shape 2,{},16,16,16"),
-    "ConvTranspose1d": _Taken("in_channels", -2, "[N, {}, L]", "--input-shape 2,{},32"),
-    "ConvTranspose2d": _Taken("in_channels", -3, "[N, {}, H, W]", "--input-shape 2,{},32,32"),
-    "ConvTranspose3d": _Taken("in_channels", -4, "[N, {}, D, H, W]", "--input-shape 2,{},16,16,16"),
-    "BatchNorm1d": _Taken("num_features", 1, "[N, {}]", "--input-shape 2,{}"),
-    "BatchNorm2d": _Taken("num_features", 1, "[N, {}, H, W]", "--input-shape 2,{},32,32"),
-    "BatchNorm3d": _Taken("num_features", 1, "[N, {}, D, H, W]", "--input-shape 2,{},16,16,16"),
-    "RNN": _Taken("input_size", -1, "[T, N, {}]", "--input-shape 5,2,{}"),
-    "LSTM": _Taken("input_size", -1, "[T, N, {}]", "--input-shape 5,2,{}"),
-    "GRU": _Taken("input_size", -1, "[T, N, {}]", "--input-shape 5,2,{}"),
-    "TransformerEncoderLayer": _Taken("d_model", -1, "[T, N, {}]", "--input-shape 5,2,{}"),
+    "Linear": _Taken("in_features", -1, *_FEATURES),
+    "Embedding": _Taken("num_embeddings", None, *_INDEXES),
+    "EmbeddingBag": _Taken("num_embeddings", None, *_INDEXES),
+    "Conv1d": _Taken("in_channels", -2, *_LINE),
+    "Conv2d": _Taken("in_channels", -3, *_IMAGE),
+    "Conv3d": _Taken("in_channels", -4, *_VOLUME),
+    "ConvTranspose1d": _Taken("in_channels", -2, *_LINE),
+    "ConvTranspose2d": _Taken("in_channels", -3, *_IMAGE),
+    "ConvTranspose3d": _Taken("in_channels", -4, *_VOLUME),
+    "BatchNorm1d": _Taken("num_features", 1, *_FEATURES),
+    "BatchNorm2d": _Taken("num_features", 1, *_IMAGE),
+    "BatchNorm3d": _Taken("num_features", 1, *_VOLUME),
+    "SyncBatchNorm": _Taken("num_features", 1, *_LINE),
+    "InstanceNorm1d": _Taken("num_features", -2, *_LINE),
+    "InstanceNorm2d": _Taken("num_features", -3, *_IMAGE),
+    "InstanceNorm3d": _Taken("num_features", -4, *_VOLUME),
+    "GroupNorm": _Taken("num_channels", 1, *_LINE),
+    "LayerNorm": _Taken("normalized_shape", -1, *_FEATURES),
+    "RMSNorm": _Taken("normalized_shape", -1, *_FEATURES),
+    "PReLU": _Taken("num_parameters", 1, *_FEATURES),
+    "RNN": _Taken("input_size", -1, *_STEPS),
+    "LSTM": _Taken("input_size", -1, *_STEPS),
+    "GRU": _Taken("input_size", -1, *_STEPS),
+    "RNNCell": _Taken("input_size", -1, *_FEATURES),
+    "LSTMCell": _Taken("input_size", -1, *_FEATURES),
+    "GRUCell": _Taken("input_size", -1, *_FEATURES),
+    "TransformerEncoderLayer": _Taken("d_model", -1, *_STEPS),
 }
-"""The layers whose first argument tells their input."""
+"""The layers that take one tensor, and an argument of which tells its size."""
 _ANY_SHAPE: Final = frozenset(
-    {"Identity", "Dropout", "ReLU", "GELU", "Sigmoid", "Tanh", "SiLU", "LeakyReLU", "ELU", "Flatten", "PReLU"}
-)
-"""Layers through which the hint for the next one passes."""
+    {
+        "Identity", "Flatten", "Dropout", "AlphaDropout", "ReLU", "ReLU6", "LeakyReLU", "RReLU", "PReLU", "ELU", "SELU",
+        "CELU", "GELU", "SiLU", "Mish", "Sigmoid", "LogSigmoid", "Tanh", "Softplus", "Softsign", "Tanhshrink",
+        "Hardsigmoid", "Hardswish", "Hardtanh", "Hardshrink", "Softshrink", "Threshold",
+    }
+)  # fmt: skip
+"""Layers through which the hint for the next one passes, unless their arguments tell a size."""
 
 
 def shape_taken(layer: Layer) -> tuple[str, str] | None:
     """Return the shape that a layer takes, and options that give such an input, if its arguments tell."""
-    if layer.call.reference is not None or layer.call.name not in _TAKES:
+    expected = _expected(layer)
+    return None if expected is None else (expected.shape, expected.options)
+
+
+def _expected(layer: Layer) -> _Expected | None:
+    if layer.call.reference is not None:
         return None
-    taken, size = _TAKES[layer.call.name], _size_taken(layer)
-    return taken.shape.format(size), taken.options.format(size)
+    arguments = layer.call.arguments()
+    if layer.call.name == "TransformerEncoder":
+        inner = arguments["encoder_layer"]
+        return _expected(inner) if isinstance(inner, Layer) else None
+    taken = _TAKES.get(layer.call.name)
+    if taken is None:
+        return None
+    size = arguments[taken.argument]
+    sizes = size if isinstance(size, tuple) else (size,)
+    if not sizes or (layer.call.name == "PReLU" and size == 1):  # one slope is for all elements
+        return None
+    words = _BATCH_FIRST if arguments.get("batch_first") else (taken.shape, taken.options)
+    shape, options = words[0].format(", ".join(map(str, sizes))), words[1].format(",".join(map(str, sizes)))
+    return _Expected(sizes, taken.dimension, shape, options)
 
 
 def misfit(module: ModuleSpec, given: Shape, *, floating: bool) -> str | None:
@@ -62,26 +118,19 @@ def misfit(module: ModuleSpec, given: Shape, *, floating: bool) -> str | None:
     """
     if isinstance(module, Container) and module.kind in {"ModuleList", "ModuleDict"}:
         return f"a {module.kind} holds modules and cannot be called; to run one after the other write Sequential"
-    if not isinstance(module, Layer) or (taken := shape_taken(module)) is None:
+    expected = _expected(module) if isinstance(module, Layer) else None
+    if expected is None:
         return None
-    shape, options = taken
-    if floating != (module.call.name != "Embedding"):
-        fill = options.partition("--fill ")[2] or "rand"
+    fill = expected.options.partition("--fill ")[2] or "rand"
+    if floating != (fill == "rand"):
         return f"it takes {'floating numbers' if fill == 'rand' else 'indexes'}: try --fill {fill}"
-    dimension = _TAKES[module.call.name].dimension
-    if dimension is None or (-len(given) <= dimension < len(given) and given[dimension] == _size_taken(module)):
-        return None
-    return f"it takes {shape}"
-
-
-def _size_taken(layer: Layer) -> object:
-    return layer.call.arguments()[_TAKES[layer.call.name].argument]
+    return None if expected.admits(given) else f"it takes {expected.shape}"
 
 
 def first_layer(module: ModuleSpec) -> Layer | None:
     """Return the first layer that tells which input the model takes."""
     if isinstance(module, Layer):
-        return None if module.call.name in _ANY_SHAPE else module
+        return None if module.call.name in _ANY_SHAPE and _expected(module) is None else module
     if isinstance(module, Repeat):
         return first_layer(module.body)
     children = module.children if isinstance(module, Container) else ()

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
+
+from paramctl.tensors import memory
 
 MLP = "example:mlp"
 LARGE = "layers: [{Linear: [300, 200]}, {LayerNorm: 200}, {Linear: [200, 10]}]\n"
@@ -128,6 +133,25 @@ class TestWriting:
             "0.weight", "0.bias", "0.running_mean", "0.running_var", "0.num_batches_tracked",
         ]  # fmt: skip
 
+    @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+    @pytest.mark.parametrize("rules", [[], ["--scheme", "normal"], ["--rule", "*=constant:val=7"]])
+    def test_buffers_have_the_values_that_the_layer_gives_them(self, suffix, rules, paramctl, write):
+        spec = write("layers: [{BatchNorm2d: 3}, {InstanceNorm1d: {num_features: 2, track_running_stats: true}}]")
+        assert paramctl("init", spec, *rules, "--out", f"x{suffix}").code == 0
+        load = safetensors.torch.load_file if suffix == ".safetensors" else torch.load
+        written = load(f"x{suffix}")
+        fresh = nn.Sequential(nn.BatchNorm2d(3), nn.InstanceNorm1d(2, track_running_stats=True))
+        assert {name for name, _ in fresh.named_buffers()} == written.keys() - {"0.weight", "0.bias"}
+        for name, buffer in fresh.named_buffers():
+            assert written[name].dtype == buffer.dtype, name
+            assert torch.equal(written[name], buffer), name
+
+    def test_the_report_has_the_path_as_it_was_typed(self, report, write):
+        write("", "sub/x")
+        for out in ("x.pt", "sub/../x.safetensors"):
+            assert report("init", MLP, "--out", out)["written"] == out
+        assert report("init", MLP)["written"] is None
+
     @pytest.mark.parametrize("out", ["x.npz", "no/x.pt", "x"])
     def test_a_file_that_cannot_be_is_refused_at_once(self, out, paramctl, write):
         write("")
@@ -139,6 +163,29 @@ class TestWriting:
         old = write("precious", "x.safetensors")
         assert paramctl("init", MLP, "--rule", "*=eye", "--out", old).code == 2
         assert old.read_text() == "precious"
+
+
+class TestMemory:
+    """Two parameters of 40,000 bytes and, in the norm, buffers that only a file holds."""
+
+    SPEC = "layers: [{Linear: [100, 100, false]}, {Linear: [100, 100, false]}, {BatchNorm1d: 500}]"
+
+    @pytest.mark.parametrize("extra", [[], ["--values"], ["--out", "x.safetensors"]])
+    def test_what_does_not_fit_is_refused(self, extra, paramctl, write, monkeypatch):
+        monkeypatch.setattr(memory, "available_bytes", lambda: 39_999)
+        result = paramctl("init", write(self.SPEC), *extra)
+        assert (result.code, result.out) == (2, "")
+        needed = "85.9 KiB of memory (88,008 bytes)" if extra else "39.1 KiB of memory (40,000 bytes)"
+        assert result.err == f"error: the values would take {needed}; 39.1 KiB are available (39,999 bytes)\n"
+
+    def test_a_file_holds_the_whole_model_and_a_report_one_parameter_at_a_time(self, paramctl, write, monkeypatch):
+        monkeypatch.setattr(memory, "available_bytes", lambda: 80_001)
+        spec = write(self.SPEC)
+        assert paramctl("init", spec).code == 0
+        assert paramctl("init", spec, "--out", "x.safetensors").code == 2
+        assert not Path("x.safetensors").exists()
+        monkeypatch.setattr(memory, "available_bytes", lambda: 88_008)
+        assert paramctl("init", spec, "--out", "x.safetensors").code == 0
 
 
 class TestCodeOfOnesOwn:

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from paramctl.tensors import memory
+
 TOTALS = {
     "mlp": 19,
     "shared": 1,
@@ -56,6 +58,23 @@ def test_a_frozen_parameter_is_not_trainable(report, paramctl, write):
     page = paramctl("list", spec).out
     assert "frozen" in page
     assert "6 elements trainable, 6 frozen" in page
+
+
+@pytest.mark.parametrize("glob", ["a.weight", "b.weight", "b.*ght"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "layers: {a: &a {Linear: [2, 2]}, b: *a, c: {Linear: [2, 2]}}",
+        "layers: {a: {Linear: [2, 2]}, b: {Linear: [2, 2]}, c: {Linear: [2, 2]}}\ntie: [[a.weight, b.weight]]",
+    ],
+    ids=["alias", "tie"],
+)
+def test_a_freeze_matches_any_name_of_a_parameter(text, glob, paramctl, report, write):
+    spec = write(f"{text}\nfreeze: ['{glob}']\ninput: {{shape: [1, 2]}}")
+    frozen = [row["name"] for row in report("list", spec)["parameters"] if not row["requires_grad"]]
+    assert frozen == ["a.weight"]
+    assert paramctl("list", spec).err == ""
+    assert [row["name"] for row in report("grad", spec)["parameters"] if row["grad"] is None] == ["a.weight"]
 
 
 def test_a_freeze_that_matches_nothing_is_noted_on_stderr(paramctl, write):
@@ -229,6 +248,27 @@ class TestValues:
         assert [row["name"] for row in rows] == ["weight", "bias"]
         assert all(abs(row["stats"]["mean"]) < 0.5 for row in rows)
         assert not any(math.isnan(row["stats"]["norm"]) for row in rows)
+
+
+class TestMemory:
+    SPEC = "layers: [{Linear: [100, 100, false]}, {Linear: [100, 100, false]}]"
+
+    @pytest.mark.parametrize(
+        ("option", "needed"),
+        [("--values", "78.1 KiB of memory (80,000 bytes)"), ("--stats", "39.1 KiB of memory (40,000 bytes)")],
+    )
+    def test_values_that_do_not_fit_are_refused(self, option, needed, paramctl, write, monkeypatch):
+        monkeypatch.setattr(memory, "available_bytes", lambda: 39_999)
+        result = paramctl("list", write(self.SPEC), option)
+        assert (result.code, result.out) == (2, "")
+        assert result.err == f"error: the values would take {needed}; 39.1 KiB are available (39,999 bytes)\n"
+        assert paramctl("list", "spec.yaml").code == 0
+
+    def test_statistics_hold_one_parameter_at_a_time(self, paramctl, write, monkeypatch):
+        monkeypatch.setattr(memory, "available_bytes", lambda: 40_000)
+        spec = write(self.SPEC)
+        assert paramctl("list", spec, "--stats").code == 0
+        assert paramctl("list", spec, "--stats", "--values").code == 2
 
 
 def test_a_layer_that_is_reached_by_an_alias_has_its_values(report):

@@ -180,6 +180,27 @@ class TestFiles:
         assert paramctl("list", "example:mlp", "--layer", "9", "--output", old).code == 2
         assert old.read_text() == "precious"
 
+    def test_a_failure_in_the_middle_of_writing_leaves_the_old_file_and_no_other(self, tmp_path):
+        old = tmp_path / "report.json"
+        old.write_text("precious")
+        write = f'ulimit -f 1; exec "{sys.executable}" -m paramctl list example:alexnet --output report.json'
+        done = subprocess.run(["sh", "-c", write], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr == "error: --output: cannot write report.json: File too large\n"
+        assert old.read_text() == "precious"
+        assert list(tmp_path.iterdir()) == [old]
+
+    def test_columns_counts_for_a_table_in_a_file(self, paramctl, tmp_path, monkeypatch):
+        words = ("list", "example:gpt2", "--output", tmp_path / "report.txt")
+        paramctl(*words)
+        wide = (tmp_path / "report.txt").read_text()
+        monkeypatch.setenv("COLUMNS", "65")
+        paramctl(*words)
+        narrow = (tmp_path / "report.txt").read_text()
+        assert max(map(len, wide.splitlines())) > 65
+        assert max(map(len, narrow.splitlines())) <= 65
+        assert narrow == paramctl("list", "example:gpt2").out
+
     def test_a_directory_that_is_not_there_is_an_error(self, paramctl, tmp_path):
         result = paramctl("list", "example:mlp", "--output", tmp_path / "no" / "report")
         assert result.code == 2
@@ -201,6 +222,12 @@ class TestStderr:
         assert "\x1b" not in result.err
         assert "\x07" not in result.err
         assert "\\x07" in result.err
+
+    def test_control_characters_in_notes_are_shown_escaped(self, paramctl, write):
+        result = paramctl("init", "example:mlp", "--rule", "\x1b[31m=ones")
+        assert result.err == "note: --rule: '\\x1b[31m' matches no parameter\n"
+        result = paramctl("list", write("layers: [ReLU]\nfreeze: [x]", "a\x1b[31m\x07.yaml"))
+        assert result.err == "note: a\\x1b[31m\\x07.yaml:2:10: freeze: 'x' matches no parameter\n"
 
     def test_control_characters_in_names_are_escaped_in_tables_and_kept_in_json(self, paramctl, write):
         spec = write('layers: {"a\\eb": {Linear: [1, 1]}}')

@@ -43,6 +43,18 @@ def test_a_tie_by_another_name_of_an_aliased_layer_follows_the_first_tie(spec):
     assert net.a.weight is net.b.weight is net.c.weight is net.d.weight
 
 
+def test_a_tie_of_different_dtypes_is_an_error_that_names_both(spec):
+    text = (
+        "layers: {a: {Linear: [2, 2]}, b: {Linear: {in_features: 2, out_features: 2, dtype: float16}}}\n"
+        "tie: [[a.weight, b.weight]]"
+    )
+    with pytest.raises(ParamctlError) as raised:
+        build(spec(text))
+    (problem,) = raised.value.problems
+    assert problem.message == "cannot tie b.weight to a.weight: their dtypes differ, torch.float16 and torch.float32"
+    assert str(problem.where) == "spec.yaml:2:18"
+
+
 def test_a_tie_in_a_recurrent_layer_reaches_its_forward(spec):
     net = build(spec("layers: [{RNN: [2, 2]}]\ntie: [[0.weight_ih_l0, 0.weight_hh_l0]]")).net
     rnn = net[0]
