@@ -16,7 +16,7 @@ from paramctl.spec.model import MAX_NAMES, MODULES, Container, ContainerKind, La
 from paramctl.spec.paths import Path, step
 from paramctl.spec.reading import Mistakes, shown
 from paramctl.spec.signatures import LayerSignature
-from paramctl.spec.written import WrittenLayer, read_written
+from paramctl.spec.written import Entries, WrittenLayer, read_written
 
 SignatureOf: TypeAlias = Callable[[Reference], LayerSignature]
 """Imports a class of the user's own and returns its signature; raises `ParamctlError` where that fails."""
@@ -220,6 +220,8 @@ class LayerReader:
         return False
 
     def _container(self, node: Node, kind: ContainerKind, written: WrittenLayer) -> Container:
+        if written.foreign:
+            self._check_keys(written.keywords, ("modules",), kind, written.path)
         names, children = (None, ()) if written.body is None else self.children(written.body, written.path, kind)
         if kind == "ModuleDict" and isinstance(written.body, SequenceNode):
             self.mistakes.add(
@@ -249,7 +251,7 @@ class LayerReader:
         body = written.body
         parts: dict[str, Container] = {}
         if isinstance(body, MappingNode):
-            self._check_keys(body, ("layers", "shortcut"), "Residual", written.path)
+            self._check_keys(body.entries, ("layers", "shortcut"), "Residual", written.path)
             for name, (_, value) in body.entries.items():
                 read = self.required_children if name == "layers" else self.children
                 below = step(written.path, name)
@@ -271,7 +273,7 @@ class LayerReader:
             hint = "write Repeat: {times: 12, layers: [...]} or Repeat: {times: 12, layer: X}"
             self.mistakes.add(written.name, written.path, "Repeat needs times, and layers or a layer", hint)
             return None
-        self._check_keys(body, ("times", "layers", "layer"), "Repeat", written.path)
+        self._check_keys(body.entries, ("times", "layers", "layer"), "Repeat", written.path)
         times = self._times(body, written)
         self._last_scope += 1
         inner = self._last_scope
@@ -308,8 +310,8 @@ class LayerReader:
             return None
         return times
 
-    def _check_keys(self, body: MappingNode, known: tuple[str, ...], owner: str, path: Path) -> None:
-        for name, (key, _) in body.entries.items():
+    def _check_keys(self, entries: Entries, known: tuple[str, ...], owner: str, path: Path) -> None:
+        for name, (key, _) in entries.items():
             if name not in known:
                 hint = nearest(name, known) or f"its keys are {', '.join(known)}"
                 self.mistakes.add(key, step(path, name), f"{owner} has no key {name!r}", hint)

@@ -29,6 +29,7 @@ class WrittenLayer:
         positional: the arguments given by position.
         keywords: the arguments given by name.
         path: the path with the layer's name in it.
+        foreign: whether it is written as Hydra or LightningCLI do, where a container's children are an argument.
 
     """
 
@@ -37,6 +38,7 @@ class WrittenLayer:
     positional: list[Node]
     keywords: Entries
     path: Path
+    foreign: bool = False
 
     def key(self) -> tuple[object, ...] | None:
         """Return what tells two calls apart, or None where only binding can tell: nested values may be modules."""
@@ -118,7 +120,7 @@ def _hydra(node: MappingNode, mistakes: Mistakes, path: Path) -> WrittenLayer | 
             mistakes.add(body, step(path, "_args_"), f"_args_ is a list of arguments, not {shown(body)}")
             return None
         positional = body.items
-    return WrittenLayer(name, body, positional, keywords, step(path, name.text))
+    return WrittenLayer(name, body, positional, keywords, step(path, name.text), foreign=True)
 
 
 def _lightning(node: MappingNode, mistakes: Mistakes, path: Path) -> WrittenLayer | None:
@@ -141,4 +143,4 @@ def _lightning(node: MappingNode, mistakes: Mistakes, path: Path) -> WrittenLaye
         return None
     keywords = _NO_ENTRIES if body is None else body.entries
     children = keywords["modules"][1] if "modules" in keywords else None
-    return WrittenLayer(name, children, [], keywords, step(path, name.text))
+    return WrittenLayer(name, children, [], keywords, step(path, name.text), foreign=True)

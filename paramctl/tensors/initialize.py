@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from paramctl.analysis.expectation import Step, deviates, expected_moments
 from paramctl.analysis.planning import InitPlan, InitTarget
 from paramctl.errors import ParamctlError, failure, located
-from paramctl.records import ParameterRecord
+from paramctl.records import ParameterRecord, Statistics, Values
 from paramctl.references import Reference
 from paramctl.reports.init import AppliedRule, InitializedParameter
 from paramctl.rules import InitRule
@@ -22,7 +24,7 @@ from paramctl.tensors.statistics import measure
 from paramctl.tensors.values import TensorValues
 
 _NORMALIZATION = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-_DEFAULT = InitRule(match=None, scheme=SCHEMES["default"], options={})
+DEFAULT = InitRule(match=None, scheme=SCHEMES["default"], options={})
 
 
 def init_target(net: nn.Module, record: ParameterRecord, tensor: torch.Tensor, programs: Programs) -> InitTarget:
@@ -65,13 +67,13 @@ class Drawing:
         steps = self.plan.steps
         if not self.tensor.is_meta or self.plan.overwrites:
             return steps
-        return (_DEFAULT, *(step for step in steps if step.scheme is not _DEFAULT.scheme))
+        return (DEFAULT, *(step for step in steps if step.scheme is not DEFAULT.scheme))
 
     def formulas(self) -> list[Step | None]:
         """Return the schemes that describe the values, None for what no formula does."""
         known: list[Step | None] = [] if self.tensor.is_meta else [None]
         for step in self.steps:
-            if step.scheme is _DEFAULT.scheme:
+            if step.scheme is DEFAULT.scheme:
                 whole = [write for write in self.program if write.view is None]
                 known.append((whole[0].scheme, whole[0].options) if len(whole) == 1 else None)
             else:
@@ -104,24 +106,38 @@ class Drawing:
         return values
 
     def _fill(self, work: torch.Tensor, step: InitRule, generator: torch.Generator) -> None:
-        try:
-            if step.scheme is _DEFAULT.scheme:
+        with self.explaining(step):
+            if step.scheme is DEFAULT.scheme:
                 run_program(self.program, work, generator)
             else:
                 kernels.fill(work, step.label, step.options, generator)
+
+    @contextmanager
+    def explaining(self, step: InitRule) -> Iterator[None]:
+        """Name the rule and the parameter where torch alone can tell that a rule cannot be followed.
+
+        Raises:
+            ParamctlError: for options whose numbers overflow together, or memory that is not there.
+
+        """
+        try:
+            yield
         except (RuntimeError, OverflowError) as error:
-            # Options whose numbers overflow together, or memory that is not there: only torch can tell.
             message = f"{step.label} cannot fill {self.plan.target.record.name}: {user_code.describe(error)}"
             raise failure(message, where=step.where) from error
 
 
 def describe_initialized(drawing: Drawing, values: torch.Tensor, *, with_values: bool) -> InitializedParameter:
     """Measure what a drawing gave, and hold it against what its formulas promise."""
+    return describe_measured(drawing, measure(values), TensorValues(values) if with_values else None)
+
+
+def describe_measured(drawing: Drawing, stats: Statistics, values: Values | None = None) -> InitializedParameter:
+    """Hold the statistics of what a drawing gave against what its formulas promise."""
     target = drawing.plan.target
     record = target.record
-    stats = measure(values)
     # Of complex elements the magnitudes are measured, and the formulas speak of the elements.
-    real = not values.is_complex()
+    real = not drawing.tensor.is_complex()
     expected = expected_moments(record.shape, drawing.formulas(), target.padding_row) if real else None
     return InitializedParameter(
         name=record.name,
@@ -133,7 +149,7 @@ def describe_initialized(drawing: Drawing, values: torch.Tensor, *, with_values:
         deviates=None if expected is None else deviates(record, stats, expected),
         note=drawing.plan.note,
         replaced=len(drawing.plan.rules) - len(drawing.plan.steps),
-        values=TensorValues(values) if with_values else None,
+        values=values,
     )
 
 

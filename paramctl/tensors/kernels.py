@@ -11,10 +11,14 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from paramctl.records import Shape
+from paramctl.schemes import TensorFacts
 from paramctl.tensors.threads import one_thread
 
 Kernel: TypeAlias = Callable[..., object]
 """Changes a tensor in place; takes it, a generator, and the scheme's options."""
+Fill: TypeAlias = Callable[[torch.Tensor, torch.Generator], object]
+"""Fills or changes a run of elements in place."""
 
 
 def fill(tensor: torch.Tensor, scheme: str, options: Mapping[str, Any], generator: torch.Generator) -> None:
@@ -35,18 +39,67 @@ def fill(tensor: torch.Tensor, scheme: str, options: Mapping[str, Any], generato
         tensor.copy_(wide)
 
 
-def _random(function: Callable[..., torch.Tensor]) -> Kernel:
+def _elementwise(name: str) -> Kernel:
     def kernel(tensor: torch.Tensor, generator: torch.Generator, **options: Any) -> None:
-        function(tensor, generator=generator, **options)
+        ELEMENTWISE[name](tuple(tensor.shape), **options)(tensor, generator)
 
     return kernel
 
 
-def _fixed(function: Callable[..., torch.Tensor]) -> Kernel:
+def _uniform(low: float, high: float) -> Fill:
+    return lambda block, generator: block.uniform_(low, high, generator=generator)
+
+
+def _normal(mean: float, std: float) -> Fill:
+    return lambda block, generator: block.normal_(mean, std, generator=generator)
+
+
+def _constant(value: float) -> Fill:
+    return lambda block, _: block.fill_(value)
+
+
+def _glorot_std(shape: Shape, gain: float) -> float:
+    return gain * math.sqrt(2.0 / float(sum(TensorFacts(shape).fans)))
+
+
+def _he_std(shape: Shape, a: float, mode: str, nonlinearity: Any) -> float:
+    fan_in, fan_out = TensorFacts(shape).fans
+    return nn.init.calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+def _symmetric(std: float) -> Fill:
+    bound = math.sqrt(3.0) * std
+    return _uniform(-bound, bound)
+
+
+ELEMENTWISE: Mapping[str, Callable[..., Fill]] = MappingProxyType(
+    {
+        "uniform": lambda _, *, a, b: _uniform(a, b),
+        "normal": lambda _, *, mean, std: _normal(mean, std),
+        "constant": lambda _, *, val: _constant(val),
+        "ones": lambda _: _constant(1.0),
+        "zeros": lambda _: _constant(0.0),
+        "xavier_uniform": lambda shape, *, gain: _symmetric(_glorot_std(shape, gain)),
+        "xavier_normal": lambda shape, *, gain: _normal(0.0, _glorot_std(shape, gain)),
+        "kaiming_uniform": lambda shape, *, a, mode, nonlinearity: _symmetric(_he_std(shape, a, mode, nonlinearity)),
+        "kaiming_normal": lambda shape, *, a, mode, nonlinearity: _normal(0.0, _he_std(shape, a, mode, nonlinearity)),
+        "add": lambda _, *, value: lambda block, __: block.add_(value),
+        "mul": lambda _, *, value: lambda block, __: block.mul_(value),
+    }
+)
+"""The schemes that draw each element for itself: a function of the shape and the options that returns what fills, or
+changes, any run of elements. The arithmetic is torch's own, to the bit."""
+
+
+def _torchs(function: Callable[..., torch.Tensor]) -> Kernel:
     def kernel(tensor: torch.Tensor, _: torch.Generator, **options: Any) -> None:
         function(tensor, **options)
 
     return kernel
+
+
+def _trunc_normal(tensor: torch.Tensor, generator: torch.Generator, **options: Any) -> None:
+    nn.init.trunc_normal_(tensor, generator=generator, **options)
 
 
 def _orthogonal(tensor: torch.Tensor, generator: torch.Generator, **options: Any) -> None:
@@ -64,28 +117,14 @@ def _sparse(tensor: torch.Tensor, generator: torch.Generator, *, sparsity: float
         tensor[torch.randperm(rows, generator=generator)[:zeros], column] = 0
 
 
-def _add(tensor: torch.Tensor, _: torch.Generator, *, value: float) -> None:
-    tensor.add_(value)
-
-
-def _mul(tensor: torch.Tensor, _: torch.Generator, *, value: float) -> None:
-    tensor.mul_(value)
-
-
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
     {
-        **{
-            name: _random(getattr(nn.init, f"{name}_"))
-            for name in (
-                "uniform", "normal", "trunc_normal", "xavier_uniform", "xavier_normal", "kaiming_uniform",
-                "kaiming_normal",
-            )
-        },
-        **{name: _fixed(getattr(nn.init, f"{name}_")) for name in ("constant", "ones", "zeros", "eye", "dirac")},
+        **{name: _elementwise(name) for name in ELEMENTWISE},
+        "eye": _torchs(nn.init.eye_),
+        "dirac": _torchs(nn.init.dirac_),
+        "trunc_normal": _trunc_normal,
         "orthogonal": _orthogonal,
         "sparse": _sparse,
-        "add": _add,
-        "mul": _mul,
     }
-)  # fmt: skip
+)
 """The kernels by the scheme's name; `default` has none, since each layer has its own program."""

@@ -108,6 +108,12 @@ CASES = {
         "there is no init scheme 'xavier'",
         "did you mean 'xavier_normal' or 'xavier_uniform'?",
     ),
+    "argument of a container in Hydra's form": (
+        "layers: [{_target_: torch.nn.Sequential, layers: [ReLU]}]\n",
+        "spec.yaml:1:42",
+        "Sequential has no key 'layers'",
+        "its keys are modules",
+    ),
     "open bracket": ("layers: [ReLU\n", "spec.yaml:2:1", "not valid YAML", "a bracket or a comma is missing"),
     "misspelt layer": ("layers: [RELU6]\n", "spec.yaml:1:10", "torch.nn has no layer 'RELU6'", "did you mean 'ReLU6'?"),
     "function of torch.nn": (
