@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from paramctl.files import replacing
 from paramctl.records import join
 from paramctl.tensors import safetensors_file
 from paramctl.tensors.collect import named_modules
+from paramctl.tensors.producing import Put
 
 _WHERE = "--out"
 
@@ -46,20 +47,26 @@ def check_out(path: Path) -> None:
         raise failure(f"there is no directory {path.parent}", where=_WHERE)
 
 
-def save_state(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> None:
-    """Write a state.
+def holds_nothing(path: Path) -> bool:
+    """Tell whether a file of this format is written as the values come, without holding them."""
+    return path.suffix == ".safetensors"
+
+
+@contextmanager
+def writing_state(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
+    """Give what takes the values of a model's tensors, and have them in the file once the block has succeeded.
 
     Args:
         path: the file; its suffix is the format.
-        tensors: the values, by the id of the tensor in the model.
-        names: the names of each, by the same id.
+        tensors: the tensors of the model, by their ids; only shapes and dtypes count.
+        names: the names of each that is stored, by the same ids.
 
     Raises:
         ParamctlError: if the file cannot be written, or the format cannot hold a dtype.
 
     """
-    with replacing(path, _WHERE) as temporary:
-        _WRITERS[path.suffix](temporary, tensors, names)
+    with replacing(path, _WHERE) as temporary, _WRITERS[path.suffix](temporary, tensors, names) as put:
+        yield put
 
 
 def notes_on_ties(path: Path, names: Mapping[int, list[str]]) -> list[str]:
@@ -71,25 +78,39 @@ def notes_on_ties(path: Path, names: Mapping[int, list[str]]) -> list[str]:
     return [f"{listed}: stored under the first of its names; safetensors.torch.load_model restores the tie"]
 
 
-def _save_safetensors(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> None:
+@contextmanager
+def _safetensors(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
     metadata = {"format": "pt"}
     for first, *others in names.values():
         metadata |= dict.fromkeys(others, first)
-    safetensors_file.write(path, {first: tensors[key] for key, (first, *_) in names.items()}, metadata)
+    stored = {key: first for key, (first, *_) in names.items()}
+    with safetensors_file.writing(path, {name: tensors[key] for key, name in stored.items()}, metadata) as place:
+
+        def put(key: int, start: int, elements: torch.Tensor) -> None:
+            if key in stored:
+                place(stored[key], start, elements)
+
+        yield put
 
 
-def _save_pickle(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> None:
-    state: dict[str, torch.Tensor] = {}
-    for key, every in names.items():
-        state |= dict.fromkeys(every, tensors[key].detach())
+@contextmanager
+def _pickle(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
+    values = {key: torch.empty(tensors[key].shape, dtype=tensors[key].dtype) for key in names}
+
+    def put(key: int, start: int, elements: torch.Tensor) -> None:
+        if key in values:
+            values[key].view(-1)[start : start + elements.numel()] = elements.detach().reshape(-1)
+
+    yield put
+    state = {name: values[key] for key, every in names.items() for name in every}
     # Given a path, torch would write its name into the file, and this is a temporary one.
     with path.open("wb") as file:
         torch.save(state, file)
 
 
-_WRITERS: Mapping[str, Callable[..., Any]] = {
-    ".safetensors": _save_safetensors,
-    ".pt": _save_pickle,
-    ".pth": _save_pickle,
-    ".bin": _save_pickle,
+_WRITERS: Mapping[str, Callable[..., AbstractContextManager[Put]]] = {
+    ".safetensors": _safetensors,
+    ".pt": _pickle,
+    ".pth": _pickle,
+    ".bin": _pickle,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -11,10 +12,10 @@ from paramctl.reports.init import InitReport
 from paramctl.rules import InitRule
 from paramctl.spec.model import Spec
 from paramctl.tensors.build import build
-from paramctl.tensors.initialize import describe_initialized
 from paramctl.tensors.materialize import draw_buffer, largest_bytes, needed_bytes, plan_drawings
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.saving import check_out, notes_on_ties, save_state, state_names
+from paramctl.tensors.producing import produce
+from paramctl.tensors.saving import check_out, holds_nothing, notes_on_ties, state_names, writing_state
 
 
 def initialize(
@@ -26,6 +27,7 @@ def initialize(
     dtype: str | None = None,
     out: Path | None = None,
     with_values: bool = False,
+    threads: int | None = None,
 ) -> InitReport:
     """Answer `paramctl init`.
 
@@ -37,6 +39,7 @@ def initialize(
         dtype: what floating parameters are made as, instead of what the spec says.
         out: the file that the state is written to.
         with_values: whether the report holds the elements.
+        threads: how many threads draw values, which do not depend on it; None for as many as there are cores.
 
     Raises:
         ParamctlError: if the model cannot be built or does not fit in memory, a rule does not fit a parameter, or `out`
@@ -46,21 +49,16 @@ def initialize(
     if out is not None:
         check_out(out)
     built = build(spec, seed=seed, dtype=dtype)
-    keeps = out is not None or with_values
+    keeps = with_values or not (out is None or holds_nothing(out))
     ensure_fits(needed_bytes(built.net) if keeps else largest_bytes(built.net), "the values")
     names = state_names(built.net)
     drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed)
-    state: dict[int, torch.Tensor] = {}
-    rows = []
-    for drawing in drawings:
-        values = drawing.draw(seed)
-        rows.append(describe_initialized(drawing, values, with_values=with_values))
-        if out is not None:
-            state[id(drawing.tensor)] = values
-    if out is not None:
+    tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
+    with nullcontext(_drop) if out is None else writing_state(out, tensors, names) as put:
+        rows = produce(drawings, seed, put, threads=threads, with_values=with_values)
         for name, buffer in built.net.named_buffers():
-            state[id(buffer)] = draw_buffer(name, buffer, built.programs, seed)
-        save_state(out, state, names)
+            put(id(buffer), 0, draw_buffer(name, buffer, built.programs, seed))
+    if out is not None:
         notes += notes_on_ties(out, names)
     return InitReport(
         model=model,
@@ -70,3 +68,7 @@ def initialize(
         with_values=with_values,
         notes=(*built.notes, *notes),
     )
+
+
+def _drop(_: int, __: int, ___: torch.Tensor) -> None:
+    """Take values that nobody asked to keep."""

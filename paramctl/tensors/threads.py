@@ -34,5 +34,9 @@ def one_thread() -> Iterator[None]:
 @contextmanager
 def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Give a pool of workers, on each of which torch's operations run on that thread alone."""
-    with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield pool
+    with one_thread():
+        pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -166,26 +166,28 @@ class TestWriting:
 
 
 class TestMemory:
-    """Two parameters of 40,000 bytes and, in the norm, buffers that only a file holds."""
+    """Two parameters of 40,000 bytes and, in the norm, buffers that only a file has."""
 
     SPEC = "layers: [{Linear: [100, 100, false]}, {Linear: [100, 100, false]}, {BatchNorm1d: 500}]"
 
-    @pytest.mark.parametrize("extra", [[], ["--values"], ["--out", "x.safetensors"]])
+    @pytest.mark.parametrize("extra", [[], ["--out", "x.safetensors"], ["--values"], ["--out", "x.pt"]])
     def test_what_does_not_fit_is_refused(self, extra, paramctl, write, monkeypatch):
         monkeypatch.setattr(memory, "available_bytes", lambda: 39_999)
         result = paramctl("init", write(self.SPEC), *extra)
         assert (result.code, result.out) == (2, "")
-        needed = "85.9 KiB of memory (88,008 bytes)" if extra else "39.1 KiB of memory (40,000 bytes)"
+        keeps = "--values" in extra or "x.pt" in extra
+        needed = "85.9 KiB of memory (88,008 bytes)" if keeps else "39.1 KiB of memory (40,000 bytes)"
         assert result.err == f"error: the values would take {needed}; 39.1 KiB are available (39,999 bytes)\n"
 
-    def test_a_file_holds_the_whole_model_and_a_report_one_parameter_at_a_time(self, paramctl, write, monkeypatch):
+    def test_a_pickle_holds_the_whole_model_and_all_else_one_parameter_at_a_time(self, paramctl, write, monkeypatch):
         monkeypatch.setattr(memory, "available_bytes", lambda: 80_001)
         spec = write(self.SPEC)
         assert paramctl("init", spec).code == 0
-        assert paramctl("init", spec, "--out", "x.safetensors").code == 2
-        assert not Path("x.safetensors").exists()
-        monkeypatch.setattr(memory, "available_bytes", lambda: 88_008)
         assert paramctl("init", spec, "--out", "x.safetensors").code == 0
+        assert paramctl("init", spec, "--out", "x.pt").code == 2
+        assert not Path("x.pt").exists()
+        monkeypatch.setattr(memory, "available_bytes", lambda: 88_008)
+        assert paramctl("init", spec, "--out", "x.pt").code == 0
 
 
 class TestCodeOfOnesOwn:
@@ -222,14 +224,11 @@ class TestCodeOfOnesOwn:
 
 
 def test_a_table_marks_what_is_off(paramctl, write, monkeypatch):
-    from paramctl.tensors import kernels
+    from paramctl.tensors import blocks
 
-    original = kernels.fill
-
-    def wrong(tensor, scheme, options, generator):
-        original(tensor, scheme, {**options, "std": options["std"] * 2} if scheme == "normal" else options, generator)
-
-    monkeypatch.setattr(kernels, "fill", wrong)
+    right = blocks.ELEMENTWISE["normal"]
+    twice = {"normal": lambda shape, *, mean, std: right(shape, mean=mean, std=2 * std)}
+    monkeypatch.setattr(blocks, "ELEMENTWISE", {**blocks.ELEMENTWISE, **twice})
     result = paramctl("init", write("layers: [{Linear: [100, 100]}]"), "--scheme", "normal")
     assert "! 0 ± 0.01" in result.out
     assert "1 parameter (!) off by more than five standard errors" in result.out

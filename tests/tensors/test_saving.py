@@ -11,7 +11,7 @@ from paramctl.errors import ParamctlError
 from paramctl.tensors import safetensors_file
 from paramctl.tensors.build import build
 from paramctl.tensors.materialize import materialize, plan_drawings
-from paramctl.tensors.saving import check_out, notes_on_ties, save_state, state_names
+from paramctl.tensors.saving import check_out, notes_on_ties, state_names, writing_state
 
 TEXT = (
     "layers: {embed: {Embedding: [6, 4]}, norm: {BatchNorm1d: 4}, fc: &fc {Linear: [4, 4]}, again: *fc, head: {Linear: [4, 6]}}\n"
@@ -20,8 +20,16 @@ TEXT = (
 
 
 def save(path, net):
-    tensors = {id(tensor): tensor.detach() for tensor in (*net.parameters(), *net.buffers())}
-    save_state(path, tensors, state_names(net))
+    tensors = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
+    with writing_state(path, tensors, state_names(net)) as put:
+        for key, tensor in tensors.items():
+            put(key, 0, tensor)
+
+
+def write(path, tensors, metadata):
+    with safetensors_file.writing(path, tensors, metadata) as place:
+        for name, tensor in reversed(tensors.items()):
+            place(name, 0, tensor)
 
 
 @pytest.fixture
@@ -89,9 +97,7 @@ def test_buffers_that_are_not_persistent_are_left_out(tmp_path):
 def test_every_dtype_of_the_format_comes_back(dtype, tmp_path):
     tensor = torch.arange(5).to(getattr(torch, dtype))
     path = tmp_path / "x.safetensors"
-    safetensors_file.write(
-        path, {"a": tensor, "scalar": torch.tensor(1.5), "empty": torch.empty(0, 3)}, {"format": "pt"}
-    )
+    write(path, {"a": tensor, "scalar": torch.tensor(1.5), "empty": torch.empty(0, 3)}, {"format": "pt"})
     loaded = safetensors.torch.load_file(path)
     assert loaded["a"].dtype == tensor.dtype
     assert torch.equal(loaded["a"].to(torch.complex128), tensor.to(torch.complex128))
@@ -101,7 +107,7 @@ def test_every_dtype_of_the_format_comes_back(dtype, tmp_path):
 
 def test_what_is_not_contiguous_is_stored_as_it_is_seen(tmp_path):
     tensor = torch.arange(6.0).reshape(2, 3).t()
-    safetensors_file.write(tmp_path / "x.safetensors", {"a": tensor}, {})
+    write(tmp_path / "x.safetensors", {"a": tensor}, {})
     assert torch.equal(safetensors.torch.load_file(tmp_path / "x.safetensors")["a"], tensor)
 
 
@@ -112,7 +118,7 @@ def test_all_tensors_are_aligned_to_their_elements(tmp_path):
         "c": torch.ones(5, dtype=torch.float16),
     }
     path = tmp_path / "x.safetensors"
-    safetensors_file.write(path, tensors, {})
+    write(path, tensors, {})
     import json
 
     content = path.read_bytes()
@@ -142,3 +148,37 @@ def test_how_a_file_with_ties_is_loaded_is_said(net, tmp_path):
     (note,) = notes_on_ties(tmp_path / "x.safetensors", names)
     assert note.startswith("head.weight, again.weight, again.bias: stored under the first of its names")
     assert notes_on_ties(tmp_path / "x.pt", names) == []
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_tensor_can_be_put_in_pieces_and_in_any_order(suffix, tmp_path):
+    net = nn.Linear(5, 3)
+    path = tmp_path / f"x{suffix}"
+    with writing_state(path, {id(each): each for each in net.parameters()}, state_names(net)) as put:
+        flat = net.weight.detach().reshape(-1)
+        for start in (10, 0, 5):
+            put(id(net.weight), start, flat[start : start + 5])
+        put(id(net.bias), 0, net.bias)
+    loaded = torch.load(path, weights_only=True) if suffix == ".pt" else safetensors.torch.load_file(path)
+    assert torch.equal(loaded["weight"], net.weight)
+
+
+def test_what_the_disk_cannot_hold_is_refused_before_it_is_written(tmp_path):
+    huge = torch.empty(2**50, device="meta")
+    with (
+        pytest.raises(ParamctlError, match=r"the file would take 4\.0 PiB of disk; .* are free"),
+        safetensors_file.writing(tmp_path / "x.safetensors", {"a": huge}, {}),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_while_values_come_leaves_no_file(net, tmp_path):
+    tensors = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
+    with (
+        pytest.raises(KeyboardInterrupt),
+        writing_state(tmp_path / "x.safetensors", tensors, state_names(net)) as put,
+    ):
+        put(id(net.embed.weight), 0, net.embed.weight)
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []

@@ -26,6 +26,10 @@ def init(
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the state to a .safetensors or .pt file.")
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
+    ] = None,
     values: options.Values = False,
     allow: options.Allow = None,
     seed: options.Seed = None,
@@ -57,5 +61,6 @@ def init(
             dtype=session.dtype,
             out=None if out is None else Path(out),
             with_values=values,
+            threads=threads,
         )
     emit(report, options.output_of(output_format, output))
