@@ -28,6 +28,7 @@ def is_blockwise(drawing: Drawing) -> bool:
     """Tell whether each element of a tensor is drawn for itself, so that blocks can be drawn in turn."""
     return (
         drawing.tensor.is_meta
+        and drawing.tensor.numel() > 0
         and drawing.tensor.dtype.is_floating_point
         and drawing.plan.target.padding_row is None
         and all(_call_of(drawing, step) is not None for step in drawing.steps)

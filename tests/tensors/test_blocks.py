@@ -81,6 +81,11 @@ def test_a_padding_row_and_what_has_values_already_are_not_blockwise(spec, write
     assert [is_blockwise(drawing) for drawing in drawings] == [False, False, False]
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(0, 3), (3, 0)])
+def test_a_tensor_without_elements_has_no_blocks(rows, columns, spec, tmp_path):
+    assert not is_blockwise(drawing_of(spec, tmp_path, rows, columns))
+
+
 def test_numbers_that_overflow_together_name_rule_and_parameter(spec, tmp_path):
     with pytest.raises(ParamctlError, match=r"uniform cannot fill 0\.weight"):
         joined(drawing_of(spec, tmp_path, 3, 3, "uniform:a=-3e38,b=3e38"), 0)
