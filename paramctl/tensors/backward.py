@@ -94,7 +94,7 @@ def run_passes(
     before = [None if each.grad is None else measure(_dense(each.grad)) for each in parameters]
     objective = None
     for _ in range(passes):
-        output, path = _forward(net, _copied(inputs), _copied(keywords), explain)
+        output, path = _forward(net, _copied(list(inputs)), _copied(dict(keywords)), explain)
         objective = objective or make_objective(output)
         loss = _backward(output, objective)
     assert objective is not None, "there is one pass or more"
@@ -109,10 +109,10 @@ def run_passes(
 
 
 def _copied(value: Any) -> Any:
-    """Return an argument of forward with copies of the tensors in it."""
+    """Return an argument of forward with copies of the tensors in it; a class of the caller's own is left alone."""
     if isinstance(value, torch.Tensor):
         return value.detach().clone().requires_grad_(value.requires_grad)
-    if isinstance(value, Mapping):
+    if type(value) is dict:
         return {key: _copied(each) for key, each in value.items()}
     return type(value)(map(_copied, value)) if type(value) in {list, tuple} else value
 
