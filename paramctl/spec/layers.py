@@ -210,8 +210,8 @@ class LayerReader:
 
     def _is_buildable(self, call: LayerCall, written: WrittenLayer) -> bool:
         """Refuse a layer of torch.nn that makes more layers inside than the limit of names allows."""
-        given = call.arguments()
-        counts = (given.get(name) for name in _LAYERS_INSIDE)
+        known = call.signature.by_name
+        counts = [call.arguments()[name] for name in _LAYERS_INSIDE if name in known]
         inside = max((count for count in counts if isinstance(count, int)), default=0)
         if _LEAST_PARAMETERS * inside <= MAX_NAMES:
             return True

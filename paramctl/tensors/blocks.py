@@ -45,8 +45,8 @@ def draw_blocks(drawing: Drawing, seed: int) -> Iterator[Block]:
     record, dtype = drawing.plan.target.record, drawing.tensor.dtype
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     fills = [(step, fill, streams.generator(seed, record.name, i)) for i, (step, fill) in enumerate(_fills(drawing))]
-    scratch = torch.empty(min(record.numel, BLOCK + _VECTOR), dtype=wide)
-    narrow = scratch if dtype == wide else torch.empty(scratch.shape, dtype=dtype)
+    scratch = torch.empty(min(record.numel, BLOCK + _VECTOR), dtype=wide, device="cpu")
+    narrow = scratch if dtype == wide else torch.empty_like(scratch, dtype=dtype)
     for start, size in _spans(record.numel):
         block, rounded = scratch[:size], narrow[:size]
         for step, fill, generator in fills:

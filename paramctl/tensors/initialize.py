@@ -89,7 +89,7 @@ class Drawing:
         """
         record = self.plan.target.record
         tensor = self.tensor
-        values = torch.empty(record.shape, dtype=tensor.dtype) if tensor.is_meta else tensor.detach()
+        values = torch.empty(record.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.detach()
         if values.numel() == 0:
             return values
         work = values.cpu().contiguous()

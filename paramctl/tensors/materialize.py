@@ -48,7 +48,7 @@ def draw_buffer(name: str, buffer: torch.Tensor, programs: Programs, seed: int) 
     """Return a buffer with the values that its layer gives it."""
     if not buffer.is_meta:
         return buffer
-    values = torch.zeros(buffer.shape, dtype=buffer.dtype)
+    values = torch.zeros(buffer.shape, dtype=buffer.dtype, device="cpu")
     run_program(programs.of(buffer), values, streams.generator(seed, name))
     return values
 
@@ -87,12 +87,18 @@ def materialize(
 def needed_bytes(net: nn.Module) -> int:
     """Return the bytes that drawing a model takes when all of it is kept: each parameter and buffer counts once."""
     tensors = (*net.parameters(), *net.buffers())
-    return sum(tensor.nbytes for tensor in tensors) + max(map(_working_bytes, tensors), default=0)
+    return sum(map(_bytes_of, tensors)) + max(map(_working_bytes, tensors), default=0)
 
 
 def largest_bytes(net: nn.Module) -> int:
     """Return the bytes that drawing a model takes when one parameter or buffer is kept at a time."""
-    return max((tensor.nbytes + _working_bytes(tensor) for tensor in (*net.parameters(), *net.buffers())), default=0)
+    tensors = (*net.parameters(), *net.buffers())
+    return max((_bytes_of(tensor) + _working_bytes(tensor) for tensor in tensors), default=0)
+
+
+def _bytes_of(tensor: torch.Tensor) -> int:
+    """Return the bytes of a tensor's elements; of a sparse one, those that it would take as a dense one."""
+    return tensor.numel() * tensor.element_size()
 
 
 def _working_bytes(tensor: torch.Tensor) -> int:

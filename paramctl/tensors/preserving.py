@@ -22,8 +22,7 @@ def left_as_found(module: nn.Module) -> Iterator[None]:
             restoring.callback(setattr, each, "training", each.training)
         for buffer in module.buffers():
             if not buffer.is_inference():  # nothing can write to those
-                memory = _memory(buffer)
-                restoring.callback(_write, memory, memory.clone())
+                restoring.callback(_restore_elements, buffer, buffer.data, _memory(buffer).clone())
         for each in module.modules():
             restoring.callback(_restore_buffers, each, dict(each._buffers), set(each._non_persistent_buffers_set))  # noqa: SLF001  torch has no public way to the slots
         for parameter in module.parameters():
@@ -44,8 +43,13 @@ def _memory(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _write(memory: torch.Tensor, before: torch.Tensor) -> None:
-    memory.copy_(before)
+def _restore_elements(buffer: torch.Tensor, data: torch.Tensor, before: torch.Tensor) -> None:
+    """Give a buffer its memory and its shape back, and the memory its elements."""
+    if data.layout is torch.strided:
+        buffer.data = data
+        _memory(data).copy_(before)
+    else:
+        buffer.data = before
 
 
 def _restore_buffers(module: nn.Module, slots: dict[str, torch.Tensor | None], transient: set[str]) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
+from threading import Event
 from typing import TypeAlias
 
 import torch
 
 from paramctl.reports.init import InitializedParameter
 from paramctl.tensors.blocks import draw_blocks, is_blockwise
-from paramctl.tensors.initialize import Drawing, describe_initialized, describe_measured
-from paramctl.tensors.statistics import BLOCK, Partial, measure_block
+from paramctl.tensors.initialize import Drawing, describe_measured
+from paramctl.tensors.statistics import BLOCK, Partial, measure, measure_block
 from paramctl.tensors.threads import available_threads, one_thread_each
+from paramctl.tensors.values import TensorValues
 
 Put: TypeAlias = Callable[[int, int, torch.Tensor], None]
 """Takes elements of a tensor of the model: its `id()`, the number of the first element, and the elements. It is called
@@ -30,7 +32,7 @@ def produce(
         drawings: how each parameter gets its values.
         seed: the seed.
         put: takes the values.
-        threads: how many threads draw blocks; None for as many as there are cores for this process.
+        threads: how many threads draw and measure blocks; None for as many as there are cores for this process.
         with_values: whether the reports hold the elements; then every parameter is drawn whole, and kept.
 
     Raises:
@@ -39,20 +41,35 @@ def produce(
     """
     in_blocks = set() if with_values else {i for i, drawing in enumerate(drawings) if is_blockwise(drawing)}
     rows: dict[int, InitializedParameter] = {}
-    with one_thread_each(min(threads or available_threads(), max(len(in_blocks), 1))) as pool:
-        pending = {i: pool.submit(_in_blocks, drawings[i], seed, put) for i in sorted(in_blocks)}
-        for i, drawing in enumerate(drawings):
-            if i not in pending:
-                values = drawing.draw(seed)
-                put(id(drawing.tensor), 0, values)
-                rows[i] = describe_initialized(drawing, values, with_values=with_values)
-        rows |= {i: future.result() for i, future in pending.items()}
+    for i, drawing in enumerate(drawings):
+        if i not in in_blocks:
+            values = drawing.draw(seed)
+            put(id(drawing.tensor), 0, values)
+            stats = measure(values, threads=threads)
+            rows[i] = describe_measured(drawing, stats, TensorValues(values) if with_values else None)
+    if in_blocks:
+        rows |= _all_in_blocks({i: drawings[i] for i in sorted(in_blocks)}, seed, put, threads or available_threads())
     return [rows[i] for i in range(len(drawings))]
 
 
-def _in_blocks(drawing: Drawing, seed: int, put: Put) -> InitializedParameter:
+def _all_in_blocks(
+    drawings: Mapping[int, Drawing], seed: int, put: Put, threads: int
+) -> dict[int, InitializedParameter]:
+    stop = Event()
+    with one_thread_each(min(threads, len(drawings))) as pool:
+        pending = {i: pool.submit(_in_blocks, drawing, seed, put, stop) for i, drawing in drawings.items()}
+        try:
+            return {i: future.result() for i, future in pending.items()}
+        except BaseException:
+            stop.set()  # an interrupt does not wait for the parameters that are being drawn
+            raise
+
+
+def _in_blocks(drawing: Drawing, seed: int, put: Put, stop: Event) -> InitializedParameter:
     total = Partial()
     for start, block in draw_blocks(drawing, seed):
+        if stop.is_set():
+            break
         put(id(drawing.tensor), start, block)
         total = reduce(Partial.merged, map(measure_block, torch.split(block, BLOCK)), total)
     return describe_measured(drawing, total.statistics())

@@ -67,7 +67,7 @@ def writing(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[s
         _reserve(file.fileno(), size)
 
         def place(name: str, start: int, elements: torch.Tensor) -> None:
-            held = elements.detach().cpu().contiguous()
+            held = elements.detach().cpu().resolve_conj().resolve_neg().contiguous()
             if held.numel():
                 memory = memoryview((ctypes.c_char * held.nbytes).from_address(held.data_ptr()))
                 _write_at(file.fileno(), memory, offsets[name] + start * held.element_size())
@@ -112,6 +112,8 @@ def _layout(
 
 def _code(name: str, tensor: torch.Tensor) -> str:
     dtype = dtype_name(tensor.dtype)
+    if tensor.layout is not torch.strided:
+        raise failure(f"safetensors cannot hold {name}, which is sparse", hint="write a .pt file")
     if dtype not in CODES:
         raise failure(f"safetensors cannot hold {name}, of dtype {dtype}", hint="write a .pt file")
     return CODES[dtype]

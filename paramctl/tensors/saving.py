@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,7 +14,7 @@ from torch import nn
 from paramctl.errors import failure
 from paramctl.files import replacing
 from paramctl.records import join
-from paramctl.tensors import safetensors_file
+from paramctl.tensors import safetensors_file, user_code
 from paramctl.tensors.collect import named_modules
 from paramctl.tensors.producing import Put
 
@@ -20,9 +22,14 @@ _WHERE = "--out"
 
 
 def state_names(net: nn.Module) -> dict[int, list[str]]:
-    """Return the names of every parameter and persistent buffer, in model order, by the tensor's id."""
+    """Return the names of every parameter and persistent buffer, in model order, by the tensor's id.
+
+    Raises:
+        ParamctlError: if code of the user's own, which may add to a state, fails.
+
+    """
     names: dict[int, list[str]] = {}
-    stored = net.state_dict().keys()
+    stored = user_code.call_theirs("state_dict", net.state_dict).keys()
     for path, module in named_modules(net):
         parameters = module.named_parameters(recurse=False, remove_duplicate=False)
         buffers = module.named_buffers(recurse=False, remove_duplicate=False)
@@ -84,7 +91,8 @@ def _safetensors(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping
     for first, *others in names.values():
         metadata |= dict.fromkeys(others, first)
     stored = {key: first for key, (first, *_) in names.items()}
-    with safetensors_file.writing(path, {name: tensors[key] for key, name in stored.items()}, metadata) as place:
+    named = {name: tensors[key] for key, name in stored.items()}
+    with _seekable(path) as file, safetensors_file.writing(file, named, metadata) as place:
 
         def put(key: int, start: int, elements: torch.Tensor) -> None:
             if key in stored:
@@ -94,11 +102,27 @@ def _safetensors(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping
 
 
 @contextmanager
+def _seekable(path: Path) -> Iterator[Path]:
+    """Give a file in which elements can be put in any order: for a pipe or a device, one that is copied to it."""
+    if path.is_file():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "state")
+        yield file
+        with file.open("rb") as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target)
+
+
+@contextmanager
 def _pickle(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
-    values = {key: torch.empty(tensors[key].shape, dtype=tensors[key].dtype) for key in names}
+    values = {
+        key: torch.empty_like(tensors[key], device="cpu") if tensors[key].is_meta else tensors[key].detach()
+        for key in names
+    }
 
     def put(key: int, start: int, elements: torch.Tensor) -> None:
-        if key in values:
+        if key in values and tensors[key].is_meta:
             values[key].view(-1)[start : start + elements.numel()] = elements.detach().reshape(-1)
 
     yield put

@@ -51,7 +51,7 @@ def initialize(
     built = build(spec, seed=seed, dtype=dtype)
     keeps = with_values or not (out is None or holds_nothing(out))
     ensure_fits(needed_bytes(built.net) if keeps else largest_bytes(built.net), "the values")
-    names = state_names(built.net)
+    names = {} if out is None else state_names(built.net)
     drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed)
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
     with nullcontext(_drop) if out is None else writing_state(out, tensors, names) as put:

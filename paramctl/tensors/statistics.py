@@ -10,12 +10,14 @@ from itertools import chain
 import torch
 
 from paramctl.records import Statistics
-from paramctl.tensors.threads import available_threads, one_thread_each
+from paramctl.tensors.threads import available_threads, one_thread, one_thread_each
 
 BLOCK = 2**16
 """Elements of a block. A float32 sum over so many is right to 1e-6, and block and scratch space fit a core's cache."""
 _SERIAL = 2**15
-"""Up to so many elements torch itself works on one thread, and more threads cost more than they gain."""
+"""Up to so many elements, more threads cost more than they gain."""
+_UNTHREADED = 2**12
+"""Up to so many elements, torch itself works on one thread."""
 _SMALL = 2**10
 """Up to so many elements float64 costs nothing."""
 _TINY = 64
@@ -43,12 +45,12 @@ class Partial:
     def merged(self, other: Partial) -> Partial:
         """Merge two disjoint sets of elements (Chan, Golub & LeVeque 1979, Updating formulae …)."""
         total = self.finite + other.finite
-        gap = other.mean - self.mean
         share = other.finite / total if total else 0.0
+        gap = other.mean - self.mean if self.finite else 0.0
         return Partial(
             finite=total,
-            mean=self.mean + gap * share,
-            deviations=self.deviations + other.deviations + gap * gap * self.finite * share,
+            mean=self.mean + gap * share if self.finite else other.mean,
+            deviations=self.deviations + other.deviations + gap * (gap * share * self.finite),
             least=min(self.least, other.least),
             largest=max(self.largest, other.largest),
             squares=self.squares + other.squares,
@@ -82,8 +84,11 @@ def measure(tensor: torch.Tensor, *, threads: int | None = None) -> Statistics:
         threads: how many threads measure blocks; None for as many as there are cores for this process.
     """
     flat = _flat(tensor.detach())
-    if flat.numel() <= _SERIAL:
+    if flat.numel() <= _UNTHREADED:
         return measure_block(flat).statistics()
+    if flat.numel() <= _SERIAL:
+        with one_thread():
+            return measure_block(flat).statistics()
     blocks = torch.split(flat, BLOCK)
     workers = min(threads or available_threads(), len(blocks))
     share = -(-len(blocks) // (8 * workers))

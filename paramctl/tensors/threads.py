@@ -10,8 +10,23 @@ from contextlib import contextmanager
 
 import torch
 
-_setting = threading.RLock()
-"""Held while the number is changed: two callers that restored it crosswise would leave it at one."""
+
+class _Limit(threading.local):
+    """How deep this thread is in blocks that hold torch to one thread; shared by all: what the number was before.
+
+    torch's number is the process's, and what a new thread begins with: two callers that restored it crosswise would
+    leave it at one.
+    """
+
+    lock = threading.Lock()
+    callers = 0
+    before = 1
+
+    def __init__(self) -> None:
+        self.depth = 0
+
+
+_limit = _Limit()
 
 
 def available_threads() -> int:
@@ -22,13 +37,21 @@ def available_threads() -> int:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run torch's operations on one thread inside the block."""
-    with _setting:
-        before = torch.get_num_threads()
+    if _limit.depth == 0:
+        with _Limit.lock:
+            if _Limit.callers == 0:
+                _Limit.before = torch.get_num_threads()
+            _Limit.callers += 1
         torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    _limit.depth += 1
+    try:
+        yield
+    finally:
+        _limit.depth -= 1
+        if _limit.depth == 0:
+            with _Limit.lock:
+                _Limit.callers -= 1
+            torch.set_num_threads(_Limit.before)
 
 
 @contextmanager
