@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paramctl.cli.options import check_dtype, check_seed
 from paramctl.cli.output import print_note
+from paramctl.errors import failure
 from paramctl.sources.resolve import choose, open_model
 
 if TYPE_CHECKING:
@@ -28,12 +30,26 @@ class Session:
 
 
 def open_spec(
-    model: str | None, allow: list[str] | None, *, seed: int | None, dtype: str | None, device: str = "cpu"
+    model: str | None,
+    allow: list[str] | None,
+    *,
+    seed: int | None,
+    dtype: str | None,
+    writes: Mapping[str, str | None],
+    device: str = "cpu",
 ) -> Session:
     """Read the spec that MODEL means.
 
+    Args:
+        model: MODEL as typed.
+        allow: what the spec may import, as typed.
+        seed: the seed, where one was typed.
+        dtype: the dtype, where one was typed.
+        writes: the files that the command will write, by their options.
+        device: where tensors with values go.
+
     Raises:
-        ParamctlError: if there is no such model, or it or an option is wrong.
+        ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
 
     """
     check_seed(seed)
@@ -41,6 +57,7 @@ def open_spec(
     chosen = choose(model)
     if chosen.note is not None:
         print_note(chosen.note)
+    _check_writes(chosen.model, writes)
     with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
         source = open_model(chosen.model, allow or [])
     if device != "cpu":
@@ -48,6 +65,19 @@ def open_spec(
 
         check_device(device)
     return Session(source.model, source.spec, source.spec.seed if seed is None else seed, dtype)
+
+
+def _check_writes(model: str, writes: Mapping[str, str | None]) -> None:
+    """Refuse to write over the spec, or two things into one file; devices and pipes take any number."""
+    taken = {os.path.realpath(model): "MODEL"}
+    for option, file in writes.items():
+        if file is None or file == "-":
+            continue
+        path = os.path.realpath(file)
+        special = os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113  these raise nothing
+        if path in taken and not special:
+            raise failure(f"{file} is the file of {taken[path]} too", where=option, hint="name another file")
+        taken[path] = option
 
 
 @contextmanager

@@ -85,3 +85,8 @@ def named_modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def dtype_name(dtype: torch.dtype) -> str:
     """Return the canonical name of a dtype: torch's, without ``torch.``."""
     return str(dtype).removeprefix("torch.")
+
+
+def bytes_of(tensor: torch.Tensor) -> int:
+    """Return the bytes of a tensor's elements; of a sparse one, those that it would take as a dense one."""
+    return tensor.numel() * tensor.element_size()

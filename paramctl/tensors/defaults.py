@@ -5,10 +5,10 @@ A recorded program can be run for one parameter alone, under its own stream and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import nn
@@ -66,11 +66,8 @@ def record_programs(*roots: nn.Module, complete: bool = False) -> Programs:
     """
     met: set[int] = set()
     modules = [module for root in roots for module in _children_first(root, met)]
-    own = (
-        tensor for module in modules for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False))
-    )
-    tensors = {id(tensor): tensor for tensor in own}
-    recorder = _Recorder(tensors)
+    tensors = {id(tensor): tensor for module in modules for tensor in _direct_tensors(module)}
+    recorder = _Recorder(tensors, _owners(roots))
     with torch.random.fork_rng(devices=[]):  # what a reset draws besides must not advance the caller's generator
         for module in modules:
             _record(module, recorder)
@@ -85,8 +82,23 @@ def _record(module: nn.Module, recorder: _Recorder) -> None:
             recorder.writes.pop(id(tensor), None)
         return
     for reset in theirs:
-        with recorder:
+        with recorder.of(module):
             reset()
+
+
+def _owners(roots: Iterable[nn.Module]) -> dict[int, nn.Module]:
+    """Return the module under whose name each tensor stands first: of a tie, the one whose values count."""
+    owners: dict[int, nn.Module] = {}
+    for root in roots:
+        for module in root.modules():
+            for tensor in _direct_tensors(module):
+                owners.setdefault(id(tensor), module)
+    return owners
+
+
+def _direct_tensors(module: nn.Module) -> Iterator[torch.Tensor]:
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
 
 
 def _computes_tensors(module: nn.Module) -> bool:
@@ -136,8 +148,26 @@ _READERS: Mapping[Any, Callable[..., tuple[str, dict[str, Any]]]] = MappingProxy
 
 @dataclass(slots=True)
 class _Recorder(TorchFunctionMode):
-    tensors: dict[int, torch.Tensor]
+    """Notes what is written to known tensors, and makes none of these writes.
+
+    Attributes:
+        tensors: the known ones, by id.
+        owners: the module that each of them belongs to.
+        writes: what was written to each, in order.
+        within: the ids of those that belong to the module that is being reset, or to one inside it.
+
+    """
+
+    tensors: Mapping[int, torch.Tensor]
+    owners: Mapping[int, nn.Module]
     writes: dict[int, list[Write]] = field(default_factory=dict)
+    within: set[int] = field(default_factory=set)
+
+    def of(self, module: nn.Module) -> Self:
+        """Note from now on what this module writes to its own, and to what its modules own."""
+        held = ((each, id(tensor)) for each in module.modules() for tensor in _direct_tensors(each))
+        self.within = {key for each, key in held if self.owners[key] is each}
+        return self
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -151,6 +181,8 @@ class _Recorder(TorchFunctionMode):
         owner = target if id(target) in self.tensors else target._base  # noqa: SLF001  torch documents it, and there is no other way
         if owner is None or id(owner) not in self.tensors:
             return func(*args, **kwargs)
+        if id(owner) not in self.within:
+            return target
         scheme, options = reader(rest, kwargs)
         view = None if owner is target else (tuple(target.shape), target.stride(), target.storage_offset())
         self.writes.setdefault(id(owner), []).append(Write(SCHEMES[scheme], options, view))

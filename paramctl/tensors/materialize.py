@@ -10,7 +10,7 @@ from torch import nn
 from paramctl.analysis.planning import plan
 from paramctl.rules import InitRule
 from paramctl.tensors import streams
-from paramctl.tensors.collect import take_inventory
+from paramctl.tensors.collect import bytes_of, take_inventory
 from paramctl.tensors.defaults import Programs, run_program
 from paramctl.tensors.initialize import Drawing, init_target, with_function
 
@@ -87,18 +87,13 @@ def materialize(
 def needed_bytes(net: nn.Module) -> int:
     """Return the bytes that drawing a model takes when all of it is kept: each parameter and buffer counts once."""
     tensors = (*net.parameters(), *net.buffers())
-    return sum(map(_bytes_of, tensors)) + max(map(_working_bytes, tensors), default=0)
+    return sum(map(bytes_of, tensors)) + max(map(_working_bytes, tensors), default=0)
 
 
 def largest_bytes(net: nn.Module) -> int:
     """Return the bytes that drawing a model takes when one parameter or buffer is kept at a time."""
     tensors = (*net.parameters(), *net.buffers())
-    return max((_bytes_of(tensor) + _working_bytes(tensor) for tensor in tensors), default=0)
-
-
-def _bytes_of(tensor: torch.Tensor) -> int:
-    """Return the bytes of a tensor's elements; of a sparse one, those that it would take as a dense one."""
-    return tensor.numel() * tensor.element_size()
+    return max((bytes_of(tensor) + _working_bytes(tensor) for tensor in tensors), default=0)
 
 
 def _working_bytes(tensor: torch.Tensor) -> int:

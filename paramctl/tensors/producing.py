@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from threading import Event
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import torch
 
 from paramctl.reports.init import InitializedParameter
 from paramctl.tensors.blocks import draw_blocks, is_blockwise
+from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.initialize import Drawing, describe_measured
 from paramctl.tensors.statistics import BLOCK, Partial, measure, measure_block
 from paramctl.tensors.threads import available_threads, one_thread_each
@@ -19,6 +20,11 @@ from paramctl.tensors.values import TensorValues
 Put: TypeAlias = Callable[[int, int, torch.Tensor], None]
 """Takes elements of a tensor of the model: its `id()`, the number of the first element, and the elements. It is called
 from several threads, and the elements are overwritten once it returns."""
+
+
+_WITH_TEMPORARIES: Final = frozenset({"trunc_normal", "orthogonal"})
+_TEMPORARIES: Final = 3
+"""The schemes that take several times the memory of the tensor that they fill, and how many times; measured."""
 
 
 def produce(
@@ -73,3 +79,19 @@ def _in_blocks(drawing: Drawing, seed: int, put: Put, stop: Event) -> Initialize
         put(id(drawing.tensor), start, block)
         total = reduce(Partial.merged, map(measure_block, torch.split(block, BLOCK)), total)
     return describe_measured(drawing, total.statistics())
+
+
+def bytes_needed(drawings: Sequence[Drawing], *, copies: int) -> int:
+    """Return the memory that producing takes, where so many copies of all values are kept; blocks count nothing."""
+    whole = [drawing for drawing in drawings if copies or not is_blockwise(drawing)]
+    kept = copies * sum(bytes_of(drawing.tensor) for drawing in drawings)
+    drawn = (_working_bytes(drawing) + (0 if copies else bytes_of(drawing.tensor)) for drawing in whole)
+    return kept + max(drawn, default=0)
+
+
+def _working_bytes(drawing: Drawing) -> int:
+    """Return what drawing takes beside the tensor: temporaries of some schemes, and float32 for what is smaller."""
+    schemes = {step.label for step in drawing.steps}
+    copies = _TEMPORARIES * (not schemes.isdisjoint(_WITH_TEMPORARIES))
+    narrow = drawing.tensor.is_floating_point() and drawing.tensor.element_size() < torch.float32.itemsize
+    return (copies + narrow) * drawing.tensor.numel() * max(torch.float32.itemsize, drawing.tensor.element_size())

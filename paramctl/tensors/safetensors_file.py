@@ -19,7 +19,7 @@ import torch
 
 from paramctl.errors import failure
 from paramctl.render import text
-from paramctl.tensors.collect import dtype_name
+from paramctl.tensors.collect import bytes_of, dtype_name
 
 Place: TypeAlias = Callable[[str, int, torch.Tensor], None]
 """Writes elements of a tensor: its name, the number of the first element, and the elements. Threads may call it."""
@@ -97,9 +97,9 @@ def _layout(
     offsets: dict[str, int] = {}
     end = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].element_size()):
-        offsets[name], end = end, end + tensor.nbytes
-        shape = list(tensor.shape)
-        header[name] = {"dtype": _code(name, tensor), "shape": shape, "data_offsets": [offsets[name], end]}
+        code, shape = _code(name, tensor), list(tensor.shape)
+        offsets[name], end = end, end + bytes_of(tensor)
+        header[name] = {"dtype": code, "shape": shape, "data_offsets": [offsets[name], end]}
     encoded = json.dumps(header, separators=(",", ":")).encode()
     encoded += b" " * (-len(encoded) % _ALIGNMENT)
     if len(encoded) > _MAX_HEADER:

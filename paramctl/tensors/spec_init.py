@@ -12,9 +12,9 @@ from paramctl.reports.init import InitReport
 from paramctl.rules import InitRule
 from paramctl.spec.model import Spec
 from paramctl.tensors.build import build
-from paramctl.tensors.materialize import draw_buffer, largest_bytes, needed_bytes, plan_drawings
+from paramctl.tensors.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.producing import produce
+from paramctl.tensors.producing import bytes_needed, produce
 from paramctl.tensors.saving import check_out, holds_nothing, notes_on_ties, state_names, writing_state
 
 
@@ -49,10 +49,10 @@ def initialize(
     if out is not None:
         check_out(out)
     built = build(spec, seed=seed, dtype=dtype)
-    keeps = with_values or not (out is None or holds_nothing(out))
-    ensure_fits(needed_bytes(built.net) if keeps else largest_bytes(built.net), "the values")
     names = {} if out is None else state_names(built.net)
     drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed)
+    copies = with_values + (out is not None and not holds_nothing(out))
+    ensure_fits(bytes_needed(drawings, copies=copies), "the values")
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
     with nullcontext(_drop) if out is None else writing_state(out, tensors, names) as put:
         rows = produce(drawings, seed, put, threads=threads, with_values=with_values)

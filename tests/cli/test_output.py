@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -174,6 +175,24 @@ class TestFiles:
         before = os.stat("/dev/null").st_rdev  # noqa: PTH116
         assert paramctl("list", "example:mlp", "--output", "/dev/null").code == 0
         assert os.stat("/dev/null").st_rdev == before  # noqa: PTH116
+
+    @pytest.mark.parametrize("command", ["list", "init", "shared", "grad"])
+    def test_the_spec_is_not_written_over(self, command, paramctl, write, tmp_path):
+        text = "layers: [{Linear: [2, 1]}]\ninput: {shape: [1, 2]}\n"
+        spec = write(text, "spec.json")
+        result = paramctl(command, spec, "-o", tmp_path / "spec.json")
+        assert result.code == 2
+        assert "is the file of MODEL too" in result.err
+        assert spec.read_text() == text
+
+    @pytest.mark.parametrize("name", ["same.pt", "same.safetensors"])
+    def test_two_things_are_not_written_into_one_file(self, name, paramctl, write):
+        write("")
+        result = paramctl("init", "example:mlp", "--out", name, "--output", f"./{name}")
+        assert result.code == 2
+        assert result.err.startswith(f"error: --output: ./{name} is the file of --out too")
+        assert not Path(name).exists()
+        assert paramctl("init", "example:mlp", "--output", "/dev/null").code == 0
 
     def test_a_failure_leaves_the_old_file(self, paramctl, write):
         old = write("precious", "report.json")

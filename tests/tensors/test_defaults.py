@@ -171,6 +171,17 @@ def test_a_parent_overwrites_what_its_children_wrote():
     assert [write.scheme.name for write in programs.of(attention.out_proj.bias)] == ["constant"]
 
 
+def test_of_a_tied_tensor_the_layer_whose_name_stands_first_counts():
+    class Language(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+            self.head.weight = self.embed.weight
+
+    model = Language()
+    assert [write.scheme.name for write in record_programs(model).of(model.embed.weight)] == ["normal"]
+
+
 def test_the_padding_row_is_a_write_of_a_part():
     embedding = nn.Embedding(5, 3, padding_idx=2)
     normal, zero = record_programs(embedding).of(embedding.weight)

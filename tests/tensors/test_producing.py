@@ -55,6 +55,32 @@ def test_a_failure_in_a_thread_is_the_users_error(spec, tmp_path):
         produced(drawings)
 
 
+def test_functions_of_the_users_own_run_on_torchs_own_threads(spec, write, tmp_path):
+    write("import torch\ndef f(t):\n    t.fill_(torch.get_num_threads())\n", "threads_init.py")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        rows, _ = produced(drawings_of(spec, parse_rule("o.bias=threads_init.py:f", tmp_path)), threads=1)
+    finally:
+        torch.set_num_threads(before)
+    assert {row.stats.max for row in rows if row.name == "o.bias"} == {3.0}
+
+
+def test_a_failure_does_not_wait_for_the_parameters_that_are_being_drawn(spec):
+    built = build(spec("layers: [{Linear: [20000, 20000]}, {Linear: [20000, 20000]}]"), seed=0)
+    drawings, _ = plan_drawings(built.net, built.programs, [])
+    taken = []
+
+    def put(key, start, elements):
+        taken.append(key)
+        if len(taken) > 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        produce(drawings, 0, put, threads=2)
+    assert len(taken) < 1000
+
+
 def test_torchs_own_threads_are_as_they_were(spec):
     before = torch.get_num_threads()
     produced(drawings_of(spec), threads=2)

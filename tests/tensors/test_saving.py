@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+
 import pytest
 import safetensors.torch
 import torch
@@ -182,3 +185,41 @@ def test_a_failure_while_values_come_leaves_no_file(net, tmp_path):
         put(id(net.embed.weight), 0, net.embed.weight)
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.conj, lambda tensor: tensor.conj().imag])
+def test_a_view_that_is_computed_when_it_is_read_is_stored_as_it_reads(change, tmp_path):
+    tensor = change(torch.tensor([1 + 2j, 3 + 4j]))
+    write(tmp_path / "x.safetensors", {"a": tensor}, {})
+    loaded = safetensors.torch.load_file(tmp_path / "x.safetensors")["a"]
+    assert torch.equal(loaded, tensor.resolve_conj().resolve_neg())
+
+
+def test_a_sparse_buffer_goes_into_a_pickle_and_is_refused_by_safetensors(tmp_path):
+    net = nn.Linear(1, 1)
+    net.register_buffer("eye", torch.eye(3).to_sparse())
+    save(tmp_path / "x.pt", net)
+    assert torch.equal(torch.load(tmp_path / "x.pt", weights_only=True)["eye"].to_dense(), torch.eye(3))
+    with pytest.raises(ParamctlError, match="safetensors cannot hold eye, which is sparse"):
+        save(tmp_path / "x.safetensors", net)
+
+
+def test_a_pipe_gets_the_whole_file(net, tmp_path):
+    pipe = tmp_path / "pipe.safetensors"
+    os.mkfifo(pipe)
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    save(pipe, net)
+    reader.join(10)
+    save(tmp_path / "x.safetensors", net)
+    assert received == [(tmp_path / "x.safetensors").read_bytes()]
+
+
+def test_a_state_dict_of_the_users_own_that_fails_is_their_error():
+    class Own(nn.Linear):
+        def get_extra_state(self):
+            raise ValueError("no extra")
+
+    with pytest.raises(ParamctlError, match="state_dict failed: ValueError: no extra"):
+        state_names(Own(1, 1))

@@ -115,6 +115,28 @@ def test_the_number_of_threads_changes_no_bit():
     assert measure(tensor, threads=1) == measure(tensor, threads=2) == measure(tensor, threads=3) == measure(tensor)
 
 
+@pytest.mark.parametrize("size", [4_000, 5_000, 10_001, 20_001, 30_001, 100_001])
+def test_the_number_of_torchs_threads_changes_no_bit(size):
+    before = torch.get_num_threads()
+    measured = []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            seeds = range(5)
+            measured.append(
+                [measure(torch.randn(size, generator=torch.Generator().manual_seed(seed))) for seed in seeds]
+            )
+    finally:
+        torch.set_num_threads(before)
+    assert measured[0] == measured[1] == measured[2]
+
+
+@pytest.mark.parametrize("size", [100, 30_000, 70_000])
+def test_huge_constants_have_no_deviation(size):
+    stats = measure(torch.full((size,), 1e200, dtype=torch.float64))
+    assert (stats.mean, stats.std) == (1e200, 0.0)
+
+
 def test_torchs_own_threads_are_as_they_were():
     before = torch.get_num_threads()
     measure(torch.ones(1_000_000))

@@ -57,7 +57,7 @@ def grad(
 
     shape = None if input_shape is None else parse_shape(input_shape, "--input-shape")
     filled = None if fill is None else parse_fill(fill, "--fill")
-    session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
+    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
     from paramctl.tensors import spec_grad
 
     wanted = spec_grad.PassOptions(

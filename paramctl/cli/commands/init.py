@@ -49,7 +49,7 @@ def init(
     here = Path.cwd()
     rules = [] if scheme is None else [parse_whole_model(scheme, here)]
     rules += [parse_rule(text, here) for text in rule or ()]
-    session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
+    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--out": out, "--output": output}, device=device)
     from paramctl.tensors import spec_init
 
     with computing():

@@ -53,7 +53,7 @@ def list_parameters(
     from paramctl.analysis.listing import ListOptions
     from paramctl.cli.session import computing, open_spec
 
-    session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
+    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
     from paramctl.tensors import spec_listing
 
     wanted = ListOptions(

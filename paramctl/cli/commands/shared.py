@@ -18,7 +18,7 @@ def shared(
     """Find the parameters that are one and the same, under several names."""
     from paramctl.cli.session import computing, open_spec
 
-    session = open_spec(model, allow, seed=seed, dtype=dtype, device=device)
+    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
     from paramctl.tensors import spec_shared
 
     with computing():
