@@ -17,7 +17,7 @@ from paramctl.spec.shapes import first_layer, misfit, shape_taken
 from paramctl.tensors import streams, user_code
 from paramctl.tensors.backward import Explain, Running, run_passes
 from paramctl.tensors.build import BuiltModel, build
-from paramctl.tensors.collect import dtype_name, take_inventory
+from paramctl.tensors.collect import bytes_of, dtype_name, take_inventory
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.loss import draw_input, make_objective
 from paramctl.tensors.materialize import materialize, needed_bytes, plan_drawings
@@ -95,7 +95,7 @@ def _input_of(spec: Spec, options: PassOptions) -> InputSpec:
 
 def _ensure_passes_fit(net: nn.Module, taken: InputSpec) -> None:
     """Refuse what needs more than there is: parameters, their gradients, buffers and the input, activations aside."""
-    gradients = sum(each.numel() * each.element_size() for each in net.parameters() if each.requires_grad)
+    gradients = sum(bytes_of(each) for each in net.parameters() if each.requires_grad)
     input_bytes = prod(taken.shape) * ITEM_SIZES[taken.dtype or "float32"]
     ensure_fits(needed_bytes(net) + gradients + input_bytes, "parameters, gradients and the input")
 

@@ -44,12 +44,20 @@ def delete(net, x):
     del net.state
 
 
+def give_new_data(net, x):
+    net.state.data = net.state.data + 1
+
+
+def resize(net, x):
+    net.state.resize_(4).fill_(7)
+
+
 def fail(net, x):
     net.state = None
     raise ValueError("no")
 
 
-@pytest.mark.parametrize("change", [reassign, change_and_reassign, register, delete, fail])
+@pytest.mark.parametrize("change", [reassign, change_and_reassign, register, delete, give_new_data, resize, fail])
 def test_a_buffer_that_forward_replaces_comes_back_with_its_elements(change):
     net = Stateful(torch.zeros(2), change)
     state = net.state
@@ -62,6 +70,12 @@ def test_a_buffer_that_forward_replaces_comes_back_with_its_elements(change):
     assert net.state.tolist() == [0.0, 0.0]
     assert list(net.state_dict()) == ["state", "linear.weight", "linear.bias"]
     assert net._non_persistent_buffers_set == set()
+
+
+def test_a_sparse_buffer_comes_back():
+    net = Stateful(torch.eye(2).to_sparse(), lambda net, _: net.state.mul_(3))
+    paramctl.gradients(net, torch.rand(1, 2))
+    assert torch.equal(net.state.to_dense(), torch.eye(2))
 
 
 def test_a_buffer_that_forward_fills_is_empty_again():
