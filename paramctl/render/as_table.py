@@ -44,4 +44,4 @@ def _lines(block: Text, console: Console) -> str:
 
 
 def _without_padding(text: str) -> str:
-    return "\n".join([line.rstrip(" ") for line in text.split("\n")])
+    return "\n".join([line.rstrip(" ") for line in text.split("\n")]) if " \n" in text else text

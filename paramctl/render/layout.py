@@ -12,7 +12,7 @@ from itertools import zip_longest
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from paramctl.render.fitting import fit, is_ascii, is_narrow, lines_of, widest_line
+from paramctl.render.fitting import fit, is_ascii, is_narrow, lines_of
 from paramctl.render.table import GAP, Cell, Column, Span, TableData, plain, rich_table
 
 LONG = 200
@@ -54,7 +54,7 @@ def captured(console: Console, renderable: RenderableType, width: int | None = N
 def _body(data: TableData, widths: Sequence[int], console: Console, room: int) -> Iterator[str]:
     """Yield the lines of every row."""
     pairs = list(zip(data.columns, widths, strict=True))
-    if all(is_ascii(column) and widest_line(column) <= width for column, width in pairs):
+    if all(map(is_ascii, data.columns)):  # none is too wide for its column: it would have been broken
         line = GAP.join(f"{{:{'>' if column.justify == 'right' else '<'}{width}}}" for column, width in pairs) + "\n"
         yield from (line.format(*row) for row in data.rows())
         return

@@ -25,11 +25,10 @@ def size(nbytes: int) -> str:
     """Write a number of bytes in the largest binary unit that leaves 1 or more: ``76 B``, ``1.5 KiB``, ``233 MiB``."""
     if nbytes < 1024:
         return f"{nbytes} B"
-    scaled, units = nbytes / 1024, list(_UNITS)
-    while round(scaled) >= 1024 and units[1:]:  # what would be written 1024 belongs in the next unit
-        scaled /= 1024
-        del units[0]
-    return f"{scaled:.1f} {units[0]}" if round(scaled, 1) < 100 else f"{scaled:,.0f} {units[0]}"
+    scaled, unit = nbytes / 1024, 0
+    while scaled >= 1023.5 and unit < len(_UNITS) - 1:  # what would be written 1024 belongs in the next unit
+        scaled, unit = scaled / 1024, unit + 1
+    return f"{scaled:.1f} {_UNITS[unit]}" if scaled < 99.95 else f"{scaled:,.0f} {_UNITS[unit]}"
 
 
 @lru_cache(maxsize=4096)
