@@ -65,6 +65,10 @@ class LayerReader:
     _calls: dict[tuple[object, ...], LayerCall] = field(default_factory=dict)
     _seen: dict[int, ModuleSpec | None] = field(default_factory=dict)
     _depths: dict[int, tuple[ModuleSpec, int]] = field(default_factory=dict)
+    _arguments: ArgumentReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._arguments = ArgumentReader(self.mistakes, self.is_layer, self._read_argument)
 
     def children(self, node: Node, path: Path, kind: ContainerKind = "Sequential") -> NamedChildren:
         """Read a list of layers, or a mapping from names to layers; names are None for a list."""
@@ -198,8 +202,7 @@ class LayerReader:
                     self.mistakes.add(written.name, written.path, problem.message, problem.hint)
                 return None
         assert isinstance(target, LayerSignature)
-        arguments = ArgumentReader(self.mistakes, self.is_layer, self._read_argument)
-        call = arguments.bind(target, written)
+        call = self._arguments.bind(target, written)
         if call is None or not self._is_buildable(call, written):
             return None
         if reference is not None:

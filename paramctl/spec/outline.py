@@ -178,6 +178,8 @@ def _at(path: str, records: tuple[ParameterRecord, ...]) -> list[ParameterRecord
 
 
 def _freeze(records: list[ParameterRecord], spec: Spec) -> tuple[list[ParameterRecord], list[str]]:
+    if not spec.freeze:
+        return records, []
     frozen: set[int] = set()
     notes = []
     for glob in spec.freeze:
