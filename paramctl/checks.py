@@ -1,4 +1,4 @@
-"""What a caller of the Python API gives for an option -> its value, or an error that says what would be right."""
+"""What a caller gives for an option -> its value, or an error that says what would be right."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def check_integer(value: object, where: str) -> int:
         raise failure(f"{where} is a whole number, not {value!r}", where=where) from None
 
 
-def check_seed(seed: object) -> int:
-    """Return a seed as an int.
+def check_seed(seed: object, where: str = "seed") -> int:
+    """Return a seed as an int; `where` names it in messages.
 
     Raises:
         ParamctlError: if it is no whole number or does not fit in 64 bits.
 
     """
-    number = check_integer(seed, "seed")
+    number = check_integer(seed, where)
     if not MIN_SEED <= number <= MAX_SEED:
-        raise failure(f"{number} does not fit in 64 bits", where="seed")
+        raise failure(f"{number} does not fit in 64 bits", where=where)
     return number
 
 

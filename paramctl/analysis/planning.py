@@ -93,7 +93,6 @@ def _misfit(rule: InitRule, target: InitTarget, reason: str) -> Problem:
 def _for_whole_model(current: InitPlan, rule: InitRule) -> InitPlan:
     """Follow ``--scheme``: the scheme to the weights, zeros to the biases, the rest as it is."""
     target = current.target
-    zeros = InitRule(match=None, scheme=SCHEMES["zeros"], options={}, where=rule.where)
     if target.normalization:
         return current
     if len(target.record.shape) >= 2:
@@ -101,8 +100,10 @@ def _for_whole_model(current: InitPlan, rule: InitRule) -> InitPlan:
         if reason is not None:
             return replace(current, note=f"{rule.label} is not defined here: {reason}")
         return replace(current, rules=(*current.rules, rule), note=None)
-    if "bias" in target.record.name.rpartition(".")[2] and _undefined(zeros, target) is None:
-        return replace(current, rules=(*current.rules, zeros), note=None)
+    if "bias" in target.record.name.rpartition(".")[2]:
+        zeros = InitRule(match=None, scheme=SCHEMES["zeros"], options={}, where=rule.where)
+        if _undefined(zeros, target) is None:
+            return replace(current, rules=(*current.rules, zeros), note=None)
     return current
 
 

@@ -89,18 +89,3 @@ def check_dtype(dtype: str | None) -> str | None:
         hint = nearest(dtype.removeprefix("torch."), FLOATING_DTYPES) or f"one of {', '.join(FLOATING_DTYPES)}"
         raise failure(f"{dtype!r} is no dtype of floating parameters", where="--dtype", hint=hint)
     return dtype
-
-
-def check_seed(seed: int | None) -> int | None:
-    """Return the seed if torch takes it.
-
-    Raises:
-        ParamctlError: if it does not fit in 64 bits.
-
-    """
-    if seed is not None:
-        from paramctl.spec.model import MAX_SEED, MIN_SEED  # the reader of specs, which --help need not import
-
-        if not MIN_SEED <= seed <= MAX_SEED:
-            raise failure(f"{seed} does not fit in 64 bits", where="--seed")
-    return seed

@@ -10,7 +10,8 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from paramctl.cli.options import check_dtype, check_seed
+from paramctl.checks import check_seed
+from paramctl.cli.options import check_dtype
 from paramctl.cli.output import print_note
 from paramctl.errors import failure
 from paramctl.sources.resolve import choose, open_model
@@ -52,7 +53,8 @@ def open_spec(
         ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
 
     """
-    check_seed(seed)
+    if seed is not None:
+        check_seed(seed, "--seed")
     check_dtype(dtype)
     chosen = choose(model)
     if chosen.note is not None:

@@ -70,7 +70,7 @@ def is_ascii(column: Column) -> bool:
     A space at its end counts as something else, since Rich strips it where a column is set to the right.
     """
     try:
-        text = "\n".join([*column.cells, ""])  # type: ignore[list-item]
+        text = "\n".join([*column.cells, ""])  # type: ignore[list-item]  # a styled one raises
     except TypeError:
         return False
     return text.isascii() and text.count("\n") == len(column.cells) and " \n" not in text

@@ -189,19 +189,9 @@ _RULES: Final[Mapping[str, _Rule]] = MappingProxyType(
 
 _WITHOUT_TENSORS: Final = frozenset(
     {
-        *("ReLU", "ReLU6", "LeakyReLU", "ELU", "CELU", "SELU", "GELU", "SiLU", "Mish", "Sigmoid", "LogSigmoid", "Tanh"),
-        *(
-            "Softplus",
-            "Softsign",
-            "Softmax",
-            "LogSoftmax",
-            "Softmax2d",
-            "Hardswish",
-            "Hardsigmoid",
-            "Identity",
-            "Flatten",
-        ),
+        "ReLU", "ReLU6", "LeakyReLU", "ELU", "CELU", "SELU", "GELU", "SiLU", "Mish", "Sigmoid", "LogSigmoid", "Tanh",
+        "Softplus", "Softsign", "Softmax", "LogSoftmax", "Softmax2d", "Hardswish", "Hardsigmoid", "Identity", "Flatten",
         *(f"{kind}Pool{n}d" for kind in ("Max", "Avg", "AdaptiveMax", "AdaptiveAvg") for n in (1, 2, 3)),
     }
-)
+)  # fmt: skip
 """Layers that hold nothing, and whose constructors take whatever fits their signature."""

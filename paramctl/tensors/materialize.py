@@ -87,16 +87,16 @@ def materialize(
 def needed_bytes(net: nn.Module) -> int:
     """Return the bytes that drawing a model takes when all of it is kept: each parameter and buffer counts once."""
     tensors = (*net.parameters(), *net.buffers())
-    return sum(map(bytes_of, tensors)) + max(map(_working_bytes, tensors), default=0)
+    return sum(map(bytes_of, tensors)) + max(map(float32_bytes, tensors), default=0)
 
 
 def largest_bytes(net: nn.Module) -> int:
     """Return the bytes that drawing a model takes when one parameter or buffer is kept at a time."""
     tensors = (*net.parameters(), *net.buffers())
-    return max((bytes_of(tensor) + _working_bytes(tensor) for tensor in tensors), default=0)
+    return max((bytes_of(tensor) + float32_bytes(tensor) for tensor in tensors), default=0)
 
 
-def _working_bytes(tensor: torch.Tensor) -> int:
-    """Return what drawing a tensor takes beside it: smaller dtypes are drawn in float32."""
+def float32_bytes(tensor: torch.Tensor) -> int:
+    """Return what drawing a tensor takes beside it where its dtype is smaller, and drawn in float32."""
     narrow = tensor.is_floating_point() and tensor.element_size() < torch.float32.itemsize
     return tensor.numel() * torch.float32.itemsize if narrow else 0

@@ -53,8 +53,8 @@ def _restore_elements(buffer: torch.Tensor, data: torch.Tensor, before: torch.Te
 
 
 def _restore_buffers(module: nn.Module, slots: dict[str, torch.Tensor | None], transient: set[str]) -> None:
-    held = module._buffers  # noqa: SLF001
+    held = module._buffers  # noqa: SLF001  as above
     if list(held.keys()) != list(slots) or any(held[name] is not slots[name] for name in slots):
         held.clear()
         held.update(slots)
-    module._non_persistent_buffers_set = transient  # noqa: SLF001
+    module._non_persistent_buffers_set = transient  # noqa: SLF001  as above

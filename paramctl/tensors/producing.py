@@ -13,6 +13,7 @@ from paramctl.reports.init import InitializedParameter
 from paramctl.tensors.blocks import draw_blocks, is_blockwise
 from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.initialize import Drawing, describe_measured
+from paramctl.tensors.materialize import float32_bytes
 from paramctl.tensors.statistics import BLOCK, Partial, measure, measure_block
 from paramctl.tensors.threads import available_threads, one_thread_each
 from paramctl.tensors.values import TensorValues
@@ -91,7 +92,7 @@ def bytes_needed(drawings: Sequence[Drawing], *, copies: int) -> int:
 
 def _working_bytes(drawing: Drawing) -> int:
     """Return what drawing takes beside the tensor: temporaries of some schemes, and float32 for what is smaller."""
-    schemes = {step.label for step in drawing.steps}
-    copies = _TEMPORARIES * (not schemes.isdisjoint(_WITH_TEMPORARIES))
-    narrow = drawing.tensor.is_floating_point() and drawing.tensor.element_size() < torch.float32.itemsize
-    return (copies + narrow) * drawing.tensor.numel() * max(torch.float32.itemsize, drawing.tensor.element_size())
+    narrow = float32_bytes(drawing.tensor)
+    if _WITH_TEMPORARIES.isdisjoint(step.label for step in drawing.steps):
+        return narrow
+    return narrow + _TEMPORARIES * (narrow or bytes_of(drawing.tensor))

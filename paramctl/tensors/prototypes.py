@@ -29,7 +29,7 @@ def build_holdings(
 
     """
     built: dict[LayerCall, Inventory] = {}
-    failed: dict[LayerCall, Layer] = {}
+    failed: set[LayerCall] = set()
     problems: list[Problem] = []
     with initialization(enabled=False):
         for layer in layers:
@@ -38,7 +38,7 @@ def build_holdings(
             try:
                 module = construct(layer, spec.position(layer), device="meta", dtype=dtype, build=build)
             except ParamctlError as error:
-                failed[layer.call] = layer
+                failed.add(layer.call)
                 problems += [replace(each, path=each.path or path_text(layer.path)) for each in error.problems]
             else:
                 built[layer.call] = take_inventory(module)

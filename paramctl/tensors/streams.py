@@ -33,7 +33,7 @@ def global_stream(seed: int, *address: str | int) -> Iterator[None]:
     numpy = sys.modules.get("numpy")
     torch_before, python_before = torch.get_rng_state(), random.getstate()
     numpy_before = numpy.random.get_state() if numpy else None
-    cuda_before = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    cuda_before = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]  # torch leaves it untyped
     try:
         torch.set_rng_state(_state(seed, address))
         if cuda_before:
