@@ -1,0 +1,89 @@
+"""Positioned reads from a checkpoint's file, and what a file is that is no checkpoint."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from paramctl.errors import ParamctlError, failure
+
+_LFS = b"version https://git-lfs"
+_MAGIC = (
+    (_LFS, "a Git LFS pointer, not the file that it stands for", "fetch that with: git lfs pull"),
+    (b"<!DOCTYPE", "a web page", "what was downloaded is no checkpoint: was a login or another address needed?"),
+    (b"<html", "a web page", "what was downloaded is no checkpoint: was a login or another address needed?"),
+    (b"GGUF", "a GGUF file", "paramctl reads safetensors, torch.save and torch.distributed.checkpoint"),
+    (b"\x89HDF\r\n", "an HDF5 file", "paramctl reads safetensors, torch.save and torch.distributed.checkpoint"),
+    (b"\x1f\x8b", "compressed with gzip", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it first"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A regular file that is open for positioned reads; `name` is what messages call it."""
+
+    path: Path
+    name: str
+    descriptor: int
+    size: int
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return bytes of the file; fewer, where it ends before.
+
+        Raises:
+            ParamctlError: if they cannot be read.
+
+        """
+        pieces = []
+        try:
+            while length > 0:
+                piece = os.pread(self.descriptor, length, start)
+                if not piece:
+                    break
+                pieces.append(piece)
+                start, length = start + len(piece), length - len(piece)
+        except OSError as error:
+            raise failure(f"cannot read {self.name}: {error.strerror}", where="MODEL") from error
+        return b"".join(pieces)
+
+    def wrong(self, message: str, *, byte: int | None = None, tensor: str | None = None) -> ParamctlError:
+        """Return the error for a mistake in the file, at a byte or in what it says of a tensor."""
+        place = tensor if byte is None else f"byte {byte:,}"
+        return failure(message, where=self.name, path=place, hint=_meant(self.read(0, 32)))
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[OpenFile]:
+    """Open a file for positioned reads.
+
+    Raises:
+        ParamctlError: if it cannot be opened, or is no regular file.
+
+    """
+    try:
+        # Without O_NONBLOCK the opening of a pipe that nobody writes to would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise failure(f"cannot read {name}: {reason}", where="MODEL") from error
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise failure(f"{name} is a directory", where="MODEL")
+        if not stat.S_ISREG(status.st_mode):
+            raise failure(f"{name} is no regular file", where="MODEL", hint="a checkpoint is read by position")
+        yield OpenFile(path, name, descriptor, status.st_size)
+    finally:
+        os.close(descriptor)
+
+
+def _meant(beginning: bytes) -> str | None:
+    for magic, what, hint in _MAGIC:
+        if beginning.startswith(magic):
+            return f"it is {what}: {hint}"
+    return None

@@ -1,0 +1,105 @@
+"""What a checkpoint holds: the records of its tensors, and where their elements lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import NamedTuple
+
+from paramctl.errors import failure
+from paramctl.records import ITEM_SIZES, Inventory, ModuleRecord, ParameterRecord, Shape
+
+UNNAMED = ""
+"""What stands for the class of a module in a checkpoint, which names none."""
+MAX_DEPTH = 200
+"""The deepest nesting of modules that a tree shows, as in a spec."""
+
+
+class Piece(NamedTuple):
+    """Elements of one tensor that lie in one stretch of a file, which is one storage or a part of one.
+
+    Attributes:
+        path: the file.
+        start: the byte at which the storage begins.
+        nbytes: the bytes of the storage.
+        offset: the number of the first element, counted in elements from there.
+        shape: the sizes of the piece.
+        strides: the steps between its elements, counted in elements.
+
+    """
+
+    path: Path
+    start: int
+    nbytes: int
+    offset: int
+    shape: Shape
+    strides: Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What was read of a checkpoint.
+
+    Attributes:
+        records: its tensors in its own order, each once, whatever the number of its names.
+        locate: returns the pieces in which the elements of a tensor lie, by the first of its names; a tensor of several
+            shards has several.
+        notes: what the user should know besides.
+
+    """
+
+    records: Sequence[ParameterRecord]
+    locate: Callable[[str], Sequence[Piece]]
+    notes: tuple[str, ...] = ()
+
+    def inventory(self, *, modules: bool) -> Inventory:
+        """Return what it holds; its modules, where they are wanted, are the dotted prefixes of its names.
+
+        Raises:
+            ParamctlError: if a name has so many parts that no model has such modules.
+
+        """
+        records = tuple(self.records)
+        return Inventory(records, (), tuple(_modules(records)) if modules else ())
+
+
+def record_of(name: str, shape: Shape, dtype: str, aliases: tuple[str, ...] = ()) -> ParameterRecord:
+    """Return the record of a tensor in a checkpoint, whose module is known by its name alone."""
+    return ParameterRecord(name, name.rpartition(".")[0], None, "tensor", shape, dtype, None, aliases)
+
+
+def contiguous_strides(shape: Shape) -> Shape:
+    """Return the strides of a tensor whose elements lie one behind the other in row-major order."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
+
+
+def contiguous_piece(path: Path, start: int, shape: Shape, dtype: str) -> Piece:
+    """Return the piece of a tensor that fills its storage in row-major order."""
+    return Piece(path, start, prod(shape) * ITEM_SIZES[dtype], 0, shape, contiguous_strides(shape))
+
+
+def _modules(records: Iterable[ParameterRecord]) -> Iterator[ModuleRecord]:
+    """Yield every prefix of a name, the outer ones first."""
+    met = {""}
+    yield ModuleRecord("", UNNAMED)
+    for record in records:
+        for name in record.names:
+            path = name.rpartition(".")[0]
+            if path not in met:
+                missing = list(_new_prefixes(path, met))
+                met.update(missing)
+                yield from (ModuleRecord(each, UNNAMED) for each in reversed(missing))
+
+
+def _new_prefixes(path: str, met: Container[str]) -> Iterator[str]:
+    if path.count(".") > MAX_DEPTH:
+        raise failure(f"the name has more than {MAX_DEPTH} parts", path=f"{path[:60]}…")
+    while path not in met:
+        yield path
+        path = path.rpartition(".")[0]
