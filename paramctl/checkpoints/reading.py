@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paramctl.errors import ParamctlError, failure
@@ -25,12 +25,22 @@ _MAGIC = (
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A regular file that is open for positioned reads; `name` is what messages call it."""
+    """A regular file, or a stretch of one, that is open for positioned reads.
+
+    Attributes:
+        path: the file.
+        name: what messages call it.
+        descriptor: the open file.
+        size: the bytes of the stretch.
+        base: the byte of the file at which the stretch begins; positions are counted from there, but in messages.
+
+    """
 
     path: Path
     name: str
     descriptor: int
     size: int
+    base: int = 0
 
     def read(self, start: int, length: int) -> bytes:
         """Return bytes of the file; fewer, where it ends before.
@@ -40,9 +50,10 @@ class OpenFile:
 
         """
         pieces = []
+        length = min(length, self.size - start)
         try:
             while length > 0:
-                piece = os.pread(self.descriptor, length, start)
+                piece = os.pread(self.descriptor, length, self.base + start)
                 if not piece:
                     break
                 pieces.append(piece)
@@ -51,9 +62,29 @@ class OpenFile:
             raise failure(f"cannot read {self.name}: {error.strerror}", where="MODEL") from error
         return b"".join(pieces)
 
+    def fill(self, memory: memoryview, start: int) -> None:
+        """Read bytes of the file into memory.
+
+        Raises:
+            ParamctlError: if they cannot be read, or the file ends before.
+
+        """
+        try:
+            while memory:
+                count = os.preadv(self.descriptor, [memory], self.base + start)
+                if count == 0:
+                    raise failure(f"{self.name} has become shorter while it was read", where="MODEL")
+                memory, start = memory[count:], start + count
+        except OSError as error:
+            raise failure(f"cannot read {self.name}: {error.strerror}", where="MODEL") from error
+
+    def stretch(self, start: int, size: int) -> OpenFile:
+        """Return a stretch of the file, which may be shorter where the file ends before."""
+        return replace(self, base=self.base + start, size=max(0, min(size, self.size - start)))
+
     def wrong(self, message: str, *, byte: int | None = None, tensor: str | None = None) -> ParamctlError:
         """Return the error for a mistake in the file, at a byte or in what it says of a tensor."""
-        place = tensor if byte is None else f"byte {byte:,}"
+        place = tensor if byte is None else f"byte {self.base + byte:,}"
         return failure(message, where=self.name, path=place, hint=_meant(self.read(0, 32)))
 
 

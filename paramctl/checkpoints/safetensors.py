@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from math import prod
-from operator import gt, sub
+from operator import sub
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from paramctl.checkpoints.ordering import in_model_order
 from paramctl.checkpoints.reading import OpenFile, opened
 from paramctl.checkpoints.stored import Checkpoint, Piece, contiguous_piece
+from paramctl.checkpoints.strict_json import check_texts, doubled, kind, parse_object, short
 from paramctl.errors import nearest
 from paramctl.records import ITEM_SIZES, ParameterRecord, Shape
 
@@ -33,11 +33,9 @@ MAX_HEADER: Final = 100_000_000
 """The longest header, in bytes, that the format's own library reads."""
 _LENGTH: Final = 8
 """The bytes of the header's length, with which a file begins."""
-_MAX_DEPTH: Final = 100
 _MANY: Final = 16
 """From so many dimensions on, a product of sizes is watched while it grows."""
 _LARGEST: Final = 2**63 - 1
-_DIGITS: Final = 12
 _METADATA: Final = "__metadata__"
 _FIELDS: Final = ("dtype", "shape", "data_offsets")
 _PACKED: Final = frozenset({"F4", "F6_E2M3", "F6_E3M2"})
@@ -89,17 +87,7 @@ def read_header(file: OpenFile) -> Header:
 
     """
     length = _header_length(file)
-    content = file.read(_LENGTH, length)
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        byte = content[error.start]
-        raise file.wrong(f"the byte 0x{byte:02X} is not UTF-8", byte=_LENGTH + error.start) from None
-    pairs = _parse(file, text)
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(pairs):
-        raise file.wrong("the header has this name twice", tensor=_doubled(pairs))
-    _check_unicode(file, names)
+    pairs = parse_object(file, file.read(_LENGTH, length), _LENGTH, "the header")
     metadata = next((_read_metadata(file, fields) for name, fields in pairs if name == _METADATA), {})
     return _columns(file, [pair for pair in pairs if pair[0] != _METADATA], metadata, _LENGTH + length)
 
@@ -119,64 +107,18 @@ def _header_length(file: OpenFile) -> int:
     return length
 
 
-def _parse(file: OpenFile, text: str) -> tuple[tuple[str, Any], ...]:
-    """Return the members of the header's object; objects become tuples of pairs, so that doubled keys are seen."""
-
-    def at(position: int) -> int:
-        return _LENGTH + len(text[:position].encode())
-
-    def refuse(constant: str) -> NoReturn:
-        raise file.wrong(f"{constant} is no JSON", byte=at(text.find(constant)))
-
-    try:
-        parsed = json.loads(text, object_pairs_hook=tuple, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise file.wrong(f"the header is no JSON: {error.msg}", byte=at(error.pos)) from None
-    except RecursionError:
-        raise file.wrong("the header is nested too deeply", byte=at(_deep(text))) from None
-    except ValueError:  # Python reads no number of more than 4,300 digits
-        number = re.search(r"\d{4300}", text)
-        raise file.wrong("a number is too long", byte=at(number.start() if number else 0)) from None
-    if not isinstance(parsed, tuple):
-        raise file.wrong(f"the header is {_kind(parsed)}, not an object", byte=at(len(text) - len(text.lstrip())))
-    return parsed
-
-
-def _deep(text: str) -> int:
-    """Return the position at which brackets are open to a depth that no header needs."""
-    depth = 0
-    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match.group(), 0)
-        if depth > _MAX_DEPTH:
-            return match.start()
-    return 0
-
-
-def _doubled(pairs: Sequence[tuple[str, Any]]) -> str:
-    met: set[str] = set()
-    return next(name for name, _ in pairs if name in met or met.add(name))  # type: ignore[func-returns-value]
-
-
-def _check_unicode(file: OpenFile, texts: Sequence[str]) -> None:
-    """Refuse halves of surrogate pairs, which JSON can spell and no text can hold."""
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        name = next(text for text in texts if any("\ud800" <= character <= "\udfff" for character in text))
-        raise file.wrong("the name has half of a surrogate pair", tensor=ascii(name)[1:-1]) from None
-
-
 def _read_metadata(file: OpenFile, fields: object) -> dict[str, str]:
     if fields is None:
         return {}
     if not isinstance(fields, tuple):
-        raise file.wrong(f"the metadata are {_kind(fields)}, not an object", tensor=_METADATA)
+        raise file.wrong(f"the metadata are {kind(fields)}, not an object", tensor=_METADATA)
     for key, value in fields:
         if not isinstance(value, str):
-            raise file.wrong(f"{key!r} is {_kind(value)}, not a text", tensor=_METADATA)
+            raise file.wrong(f"{key!r} is {kind(value)}, not a text", tensor=_METADATA)
     metadata = dict(fields)
     if len(metadata) < len(fields):
-        raise file.wrong(f"{_doubled(fields)!r} stands there twice", tensor=_METADATA)
+        raise file.wrong(f"{doubled(fields)!r} stands there twice", tensor=_METADATA)
+    check_texts(file, [text for pair in fields for text in pair])
     return metadata
 
 
@@ -245,39 +187,39 @@ def _check_entry(file: OpenFile, entry: _Entry, nbytes: int) -> None:
     name, code, shape, start, end = entry
     dtype = _dtype(file, name, code)
     if type(start) is not int or type(end) is not int or not 0 <= start <= end:
-        raise file.wrong(f"the offsets {_short([start, end])} are no stretch of bytes", tensor=name)
+        raise file.wrong(f"the offsets {short([start, end])} are no stretch of bytes", tensor=name)
     if end > nbytes:
-        message = f"its offsets {_short([start, end])} end behind the file, which holds {nbytes:,} bytes of data"
+        message = f"its offsets {short([start, end])} end behind the file, which holds {nbytes:,} bytes of data"
         raise file.wrong(message, tensor=name)
     if type(shape) is not list or any(type(size) is not int or not 0 <= size <= _LARGEST for size in shape):
-        raise file.wrong(f"{_short(shape)} is no shape", tensor=name)
+        raise file.wrong(f"{short(shape)} is no shape", tensor=name)
     if _guarded_product(size for size in shape if size) > _LARGEST:
-        raise file.wrong(f"the sizes of {_short(shape)} overflow 64 bits", tensor=name)
+        raise file.wrong(f"the sizes of {short(shape)} overflow 64 bits", tensor=name)
     needed = prod(shape) * ITEM_SIZES[dtype]
     if needed != end - start:
         held = f"its offsets {[start, end]} hold {end - start:,}"
-        raise file.wrong(f"{_short(shape)} of {dtype} takes {needed:,} bytes; {held}", tensor=name)
+        raise file.wrong(f"{short(shape)} of {dtype} takes {needed:,} bytes; {held}", tensor=name)
 
 
 def _any_order(file: OpenFile, name: str, fields: Any) -> _Entry:
     """Return name, dtype, shape and offsets of an entry in another order, or with more fields; or say what is wrong."""
     if not isinstance(fields, tuple):
-        raise file.wrong(f"the entry is {_kind(fields)}, not an object", tensor=name)
+        raise file.wrong(f"the entry is {kind(fields)}, not an object", tensor=name)
     known = dict(fields)
     for field in _FIELDS:
         if field not in known:
             raise file.wrong(f"the entry has no {field!r}", tensor=name)
     if len(known) < len(fields):
-        raise file.wrong(f"the entry has {_doubled(fields)!r} twice", tensor=name)
+        raise file.wrong(f"the entry has {doubled(fields)!r} twice", tensor=name)
     offsets = known["data_offsets"]
     if not isinstance(offsets, list) or len(offsets) != 2:
-        raise file.wrong(f"data_offsets is {_short(offsets)}, not two numbers", tensor=name)
+        raise file.wrong(f"data_offsets is {short(offsets)}, not two numbers", tensor=name)
     return name, known["dtype"], known["shape"], offsets[0], offsets[1]
 
 
 def _dtype(file: OpenFile, name: str, code: object) -> str:
     if not isinstance(code, str):
-        raise file.wrong(f"the dtype is {_kind(code)}, not a text", tensor=name)
+        raise file.wrong(f"the dtype is {kind(code)}, not a text", tensor=name)
     if code in _PACKED:
         raise file.wrong(f"its elements are packed as {code}, which torch does not read", tensor=name)
     if code not in DTYPES:
@@ -314,40 +256,17 @@ def _check_coverage(file: OpenFile, entries: Sequence[_Entry], data: int) -> Non
         raise file.wrong(f"{left:,} bytes at the end belong to no tensor", byte=data + reached)
 
 
-def _kind(value: object) -> str:
-    kinds = {tuple: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
-    return kinds.get(type(value), "a number")
-
-
-def _short(value: object) -> str:
-    text = re.sub(r"\s+", " ", str(value)) if isinstance(value, list | int | float) else _kind(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
 def records_of(header: Header) -> list[ParameterRecord]:
-    """Return the records of a file's tensors, in the order that they have in its model.
-
-    The format's own library sorts tensors by the size of their dtype, then by name, so that ``layers.10`` comes before
-    ``layers.2``. A file that is sorted so is put into an order in which the numbers count; any other is left as it is.
-    """
-    names = header.names
-    modules = [name.rpartition(".")[0] for name in names]
-    nothing = repeat(None)
-    records = list(
-        map(ParameterRecord, names, modules, nothing, repeat("tensor"), header.shapes, header.dtypes, nothing)
-    )
+    """Return the records of a file's tensors, in its order."""
+    modules = [name.rpartition(".")[0] for name in header.names]
+    nothing, tensor = repeat(None), repeat("tensor")
+    columns = (header.names, modules, nothing, tensor, header.shapes, header.dtypes, nothing)
+    records = list(map(ParameterRecord, *columns))
     ties = header.ties()
-    if ties:
-        records = [record._replace(aliases=tuple(ties.get(record.name, ()))) for record in records]
-    if sum(map(gt, names, names[1:])) >= len(set(header.dtypes)):
+    if not ties:
         return records
-    keys = {module: _padded(module) for module in dict.fromkeys(modules)}
-    return [records[i] for i in sorted(range(len(names)), key=[keys[module] for module in modules].__getitem__)]
-
-
-def _padded(path: str) -> str:
-    """Return a path whose numbers are sorted as numbers when it is sorted as a text."""
-    return ".".join([part.zfill(_DIGITS) if part.isdigit() else part for part in path.split(".")])
+    tied = ((record, tuple(ties.get(record.name, ()))) for record in records)
+    return [record._replace(aliases=others, owners=1 + len(others)) for record, others in tied]
 
 
 def read_file(path: Path, name: str) -> Checkpoint:
@@ -363,7 +282,7 @@ def read_file(path: Path, name: str) -> Checkpoint:
     """
     with opened(path, name) as file:
         header = read_header(file)
-    records = records_of(header)
+    records = in_model_order(records_of(header), len(set(header.dtypes)))
     places = dict(zip(header.names, range(len(header.names)), strict=True))
 
     def locate(tensor: str) -> tuple[Piece, ...]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from paramctl.errors import failure
 from paramctl.records import ITEM_SIZES, Inventory, ModuleRecord, ParameterRecord, Shape
 
-UNNAMED = ""
-"""What stands for the class of a module in a checkpoint, which names none."""
 MAX_DEPTH = 200
 """The deepest nesting of modules that a tree shows, as in a spec."""
 
@@ -27,6 +26,7 @@ class Piece(NamedTuple):
         offset: the number of the first element, counted in elements from there.
         shape: the sizes of the piece.
         strides: the steps between its elements, counted in elements.
+        at: its place in the tensor, in each dimension.
 
     """
 
@@ -36,6 +36,7 @@ class Piece(NamedTuple):
     offset: int
     shape: Shape
     strides: Shape
+    at: Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,14 @@ class Checkpoint:
         records: its tensors in its own order, each once, whatever the number of its names.
         locate: returns the pieces in which the elements of a tensor lie, by the first of its names; a tensor of several
             shards has several.
+        unreadable: why the elements of a tensor are not what lies in the file, by the first of its names.
         notes: what the user should know besides.
 
     """
 
     records: Sequence[ParameterRecord]
     locate: Callable[[str], Sequence[Piece]]
+    unreadable: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
 
     def inventory(self, *, modules: bool) -> Inventory:
@@ -67,7 +70,8 @@ class Checkpoint:
 
 def record_of(name: str, shape: Shape, dtype: str, aliases: tuple[str, ...] = ()) -> ParameterRecord:
     """Return the record of a tensor in a checkpoint, whose module is known by its name alone."""
-    return ParameterRecord(name, name.rpartition(".")[0], None, "tensor", shape, dtype, None, aliases)
+    module = name.rpartition(".")[0]
+    return ParameterRecord(name, module, None, "tensor", shape, dtype, None, aliases, owners=1 + len(aliases))
 
 
 def contiguous_strides(shape: Shape) -> Shape:
@@ -81,20 +85,28 @@ def contiguous_strides(shape: Shape) -> Shape:
 
 def contiguous_piece(path: Path, start: int, shape: Shape, dtype: str) -> Piece:
     """Return the piece of a tensor that fills its storage in row-major order."""
-    return Piece(path, start, prod(shape) * ITEM_SIZES[dtype], 0, shape, contiguous_strides(shape))
+    nbytes = prod(shape) * ITEM_SIZES[dtype]
+    return Piece(path, start, nbytes, 0, shape, contiguous_strides(shape), (0,) * len(shape))
+
+
+def span_of(shape: Shape, strides: Shape) -> int:
+    """Return the elements from the first to the last of a strided tensor, those between them included."""
+    if 0 in shape:
+        return 0
+    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
 
 
 def _modules(records: Iterable[ParameterRecord]) -> Iterator[ModuleRecord]:
     """Yield every prefix of a name, the outer ones first."""
     met = {""}
-    yield ModuleRecord("", UNNAMED)
+    yield ModuleRecord("", None)
     for record in records:
         for name in record.names:
             path = name.rpartition(".")[0]
             if path not in met:
                 missing = list(_new_prefixes(path, met))
                 met.update(missing)
-                yield from (ModuleRecord(each, UNNAMED) for each in reversed(missing))
+                yield from (ModuleRecord(each, None) for each in reversed(missing))
 
 
 def _new_prefixes(path: str, met: Container[str]) -> Iterator[str]:

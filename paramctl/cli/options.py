@@ -14,7 +14,8 @@ from paramctl.records import FLOATING_DTYPES
 from paramctl.render.formats import OutputFormat
 
 _MODEL = (
-    "A spec (.yaml, .yml, .json), - for a spec on stdin, or example:NAME. "
+    "A spec (.yaml, .yml, .json), - for a spec on stdin, example:NAME, a checkpoint (.safetensors, its .index.json, "
+    ".pt, .pth, .bin, .ckpt), or a directory that holds one. "
     "Default: $PARAMCTL_MODEL, else ./paramctl.yaml, else example:mlp."
 )
 _REPORT = "Report"
@@ -40,6 +41,15 @@ Allow = Annotated[
         "--allow",
         metavar="PACKAGE|FILE.py",
         help="Let the spec import code of your own from here. Repeatable.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="PATH",
+        help="The part of a checkpoint that is meant, such as optimizer. Default: the weights.",
         rich_help_panel=_MODEL_PANEL,
     ),
 ]

@@ -54,6 +54,7 @@ def open_session(
     dtype: str | None,
     writes: Mapping[str, str | None],
     device: str = "cpu",
+    key: str | None = None,
 ) -> Session:
     """Open what MODEL means.
 
@@ -64,6 +65,7 @@ def open_session(
         dtype: the dtype, where one was typed.
         writes: the files that the command will write, by their options.
         device: where tensors with values go.
+        key: the part of a checkpoint that is wanted, as typed.
 
     Raises:
         ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
@@ -77,7 +79,7 @@ def open_session(
         print_note(chosen.note)
     _check_writes(chosen.model, writes)
     with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
-        source = open_model(chosen.model, allow or [])
+        source = open_model(chosen.model, allow or [], key=key)
     if device != "cpu":
         from paramctl.tensors.device import check_device
 

@@ -9,11 +9,10 @@ from paramctl.references import parse_reference
 from paramctl.sources import examples
 
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
-CHECKPOINT_SUFFIXES = (
-    ".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".safetensors.index.json", ".bin.index.json",
-)  # fmt: skip
-"""What ends the name of a checkpoint, or of its index, which is no spec though it is JSON."""
-_KINDS = "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, or example:NAME"
+_KINDS = (
+    "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, example:NAME, a checkpoint (.safetensors, its "
+    ".index.json, .pt, .pth, .bin or .ckpt), or a directory that holds one"
+)
 
 
 def no_spec(model: str) -> ParamctlError:
@@ -25,9 +24,6 @@ def no_spec(model: str) -> ParamctlError:
     """
     if "://" in model:
         return failure(f"{model} is a URL", where="MODEL", hint="MODEL is a file: download the spec first")
-    if model.endswith(CHECKPOINT_SUFFIXES):
-        hint = "give the spec of its model; parameters are not read from checkpoints yet"
-        return failure(f"{model} is a checkpoint, not a model spec", where="MODEL", hint=hint)
     place, colon, name = model.partition(":")
     meant = _beside(model) or _exactly(name or model)
     if meant is not None:

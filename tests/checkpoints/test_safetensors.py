@@ -134,7 +134,7 @@ class TestWhatIsRefused:
             (framed(b'{"a":NaN}'), "byte 13: NaN is no JSON"),
             (framed(b'{"a":' + b"1" * 5000 + b"}"), "byte 13: a number is too long"),
             (framed(b'{"[":' + b"[" * 100_000), "byte 112: the header is nested too deeply"),
-            (framed(b'{"\\ud800":' + json.dumps(entry()).encode() + b"}", bytes(4)), "\\ud800: the name has half"),
+            (framed(b'{"\\ud800":' + json.dumps(entry()).encode() + b"}", bytes(4)), "\\ud800: this has half"),
             (framed({"__metadata__": {"a": 1}}), "__metadata__: 'a' is a number, not a text"),
             (framed({"__metadata__": ["a"]}), "__metadata__: the metadata are a list, not an object"),
             (framed(b'{"__metadata__":{"a":"1","a":"2"}}'), "__metadata__: 'a' stands there twice"),

@@ -40,6 +40,7 @@ def list_parameters(
     sort: Annotated[SortKey | None, typer.Option(help="Sizes largest first. Default: model order.")] = None,
     tree: Annotated[bool, typer.Option("--tree", help="The modules as a tree, equal blocks folded.")] = False,
     allow: options.Allow = None,
+    key: options.Key = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -54,7 +55,7 @@ def list_parameters(
     from paramctl.cli.session import computing, open_session
     from paramctl.sources import listing
 
-    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
+    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, key=key)
     wanted = ListOptions(
         include=include or (),
         exclude=exclude or (),

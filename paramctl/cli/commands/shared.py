@@ -9,6 +9,7 @@ from paramctl.cli.output import emit
 def shared(
     model: options.Model = None,
     allow: options.Allow = None,
+    key: options.Key = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -19,7 +20,7 @@ def shared(
     from paramctl.cli.session import computing, open_session
     from paramctl.sources.sharing import find_shared
 
-    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
+    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, key=key)
     with computing():
         report = find_shared(session.source, dtype=session.dtype)
     emit(report, options.output_of(output_format, output))

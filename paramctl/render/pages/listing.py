@@ -123,12 +123,13 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
 
     add(root, report.title or report.model or "", "", "")
     names, kinds, numels, sizes, shares = map(list, zip(*rows, strict=True))
+    typed = root.type_name is not None
     # Only the root's name may be broken: any other would leave the lines that lead to it.
     _, *branches = names
     return TableData(
         (
             Column("module", names, folds=True, least=widest_line(Column("", branches)), guides=guides),
-            Column("type", kinds, folds=True),
+            *[Column("type" if typed else "blocks", kinds, folds=True)] * (typed or any(kinds)),
             Column("elements", numels, "right"),
             Column("bytes", sizes, "right", optional=1),
             Column("share", shares, "right"),
@@ -137,7 +138,8 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
 
 
 def _kind(node: TreeNode) -> Cell:
-    kind = text.escape(f"{node.count:,} × {node.type_name}" if node.count > 1 else node.type_name)
+    count = [f"{node.count:,} ×"] if node.count > 1 else []
+    kind = text.escape(" ".join([*count, *([] if node.type_name is None else [node.type_name])]))
     return ((kind, ""), *((f"\n= {text.escape(name)}", SHARED) for name in node.tied)) if node.tied else kind
 
 
