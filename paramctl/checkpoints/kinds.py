@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from paramctl.checkpoints import safetensors
 from paramctl.checkpoints.directory import DCP_METADATA
 from paramctl.checkpoints.stored import Checkpoint
-from paramctl.errors import failure
 
 INDEX_SUFFIXES: Final = (".safetensors.index.json", ".bin.index.json")
 TORCH_SUFFIXES: Final = (".pt", ".pth", ".bin", ".ckpt")
@@ -17,18 +15,20 @@ SUFFIXES: Final = (*INDEX_SUFFIXES, ".safetensors", *TORCH_SUFFIXES)
 """How the name of a checkpoint ends."""
 
 
-def read_checkpoint(path: Path, name: str, key: str | None = None) -> Checkpoint:
+def read_checkpoint(path: Path, name: str, key: str | None = None, *, with_modules: bool = False) -> Checkpoint:
     """Read a file or a directory; the elements of its tensors are not read.
 
     Args:
         path: the file.
         name: what messages call it.
-        key: the dotted path of the part that is wanted, of a file of torch.save; None for the weights.
+        key: the dotted path of the part that is wanted; None for the weights.
+        with_modules: whether the state of a module that was pickled whole is taken, too.
 
     Raises:
         ParamctlError: naming what is wrong with it.
 
     """
+    # Each kind is imported for itself: the header of a safetensors file is read in less time than the others take.
     if path.name == DCP_METADATA:
         from paramctl.checkpoints.distributed import read_distributed
 
@@ -36,16 +36,11 @@ def read_checkpoint(path: Path, name: str, key: str | None = None) -> Checkpoint
     if path.name.endswith(INDEX_SUFFIXES):
         from paramctl.checkpoints.sharded import read_sharded
 
-        return read_sharded(path, name, partial(_read_file, key=key))
-    return _read_file(path, name, key)
+        held = read_sharded(path, name, read_checkpoint)
+    elif path.name.endswith(".safetensors"):
+        held = safetensors.read_file(path, name)
+    else:
+        from paramctl.checkpoints import torch_checkpoint
 
-
-def _read_file(path: Path, name: str, key: str | None) -> Checkpoint:
-    if path.name.endswith(".safetensors"):
-        if key is not None:
-            hint = "its tensors stand side by side; --include 'GLOB' picks some"
-            raise failure(f"{name} has no parts", where="--key", hint=hint)
-        return safetensors.read_file(path, name)
-    from paramctl.checkpoints import torch_checkpoint
-
-    return torch_checkpoint.read_file(path, name, key)
+        return torch_checkpoint.read_file(path, name, key, with_modules=with_modules)
+    return held if key is None else held.below(key, name)

@@ -36,7 +36,7 @@ def pick(root: Any, key: str | None, name: str) -> Part:
 
     Args:
         root: plain values: dicts, lists, tuples, and tensors among them.
-        key: the dotted path of a part.
+        key: the dotted path of a part, or what the names of some tensors begin with.
         name: what messages call the file.
 
     Raises:
@@ -47,6 +47,9 @@ def pick(root: Any, key: str | None, name: str) -> Part:
     if key is not None:
         part = _at(root, key, holders)
         if part is None:
+            begun = {each: tensor for each, tensor in _named(root, holders, "").items() if each.startswith(f"{key}.")}
+            if begun:
+                return Part({each.removeprefix(f"{key}."): tensor for each, tensor in begun.items()})
             known = list(islice(_paths(root, holders), _MOST_PATHS))
             hint = nearest(key, known) or (f"it has {', '.join(known[:_MOST_LISTED])}" if known else None)
             raise failure(f"{name} has no tensors under {key!r}", where="--key", hint=hint)

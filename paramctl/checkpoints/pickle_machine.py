@@ -257,7 +257,9 @@ def _check_key(key: Any, depth: int = 0) -> None:
 
 
 def _add_items(machine: Machine) -> None:
-    machine.pop_mark()  # what is in a set can be no tensor: the set stays empty
+    items = machine.pop_mark()
+    if isinstance(machine.stack[-1], set):  # of which names alone matter: no tensor can be in one
+        machine.stack[-1].update(item for item in items if isinstance(item, str))
 
 
 def _dict(machine: Machine) -> None:

@@ -59,7 +59,7 @@ class OpenFile:
                 pieces.append(piece)
                 start, length = start + len(piece), length - len(piece)
         except OSError as error:
-            raise failure(f"cannot read {self.name}: {error.strerror}", where="MODEL") from error
+            raise failure(f"it cannot be read: {error.strerror}", where=self.name) from error
         return b"".join(pieces)
 
     def fill(self, memory: memoryview, start: int) -> None:
@@ -73,10 +73,10 @@ class OpenFile:
             while memory:
                 count = os.preadv(self.descriptor, [memory], self.base + start)
                 if count == 0:
-                    raise failure(f"{self.name} has become shorter while it was read", where="MODEL")
+                    raise failure("it has become shorter while it was read", where=self.name)
                 memory, start = memory[count:], start + count
         except OSError as error:
-            raise failure(f"cannot read {self.name}: {error.strerror}", where="MODEL") from error
+            raise failure(f"it cannot be read: {error.strerror}", where=self.name) from error
 
     def stretch(self, start: int, size: int) -> OpenFile:
         """Return a stretch of the file, which may be shorter where the file ends before."""
@@ -101,13 +101,13 @@ def opened(path: Path, name: str) -> Iterator[OpenFile]:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise failure(f"cannot read {name}: {reason}", where="MODEL") from error
+        raise failure(f"it cannot be read: {reason}", where=name) from error
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
-            raise failure(f"{name} is a directory", where="MODEL")
+            raise failure("it is a directory", where=name)
         if not stat.S_ISREG(status.st_mode):
-            raise failure(f"{name} is no regular file", where="MODEL", hint="a checkpoint is read by position")
+            raise failure("it is no regular file", where=name, hint="a checkpoint is read by position")
         yield OpenFile(path, name, descriptor, status.st_size)
     finally:
         os.close(descriptor)

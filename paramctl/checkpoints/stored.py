@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paramctl.errors import failure
+from paramctl.errors import failure, nearest
 from paramctl.records import ITEM_SIZES, Inventory, ModuleRecord, ParameterRecord, Shape
 
 MAX_DEPTH = 200
@@ -66,6 +66,32 @@ class Checkpoint:
         """
         records = tuple(self.records)
         return Inventory(records, (), tuple(_modules(records)) if modules else ())
+
+    def below(self, key: str, name: str) -> Checkpoint:
+        """Return the tensors whose names begin with a dotted path, under the names that they have behind it.
+
+        Raises:
+            ParamctlError: if there is none; `name` is what messages call the checkpoint.
+
+        """
+        prefix = f"{key}."
+        inside: dict[str, ParameterRecord] = {}
+        originals: dict[str, str] = {}
+        for record in self.records:
+            names = [each.removeprefix(prefix) for each in record.names if each.startswith(prefix)]
+            for first in names[:1]:
+                inside[first] = record_of(first, record.shape, record.dtype, tuple(names[1:]))
+                originals[first] = record.name
+        if not inside:
+            parts = {each.name.partition(".")[0] for each in self.records}
+            hint = nearest(key, parts) or f"they begin with {', '.join(sorted(parts)[:8])}"
+            raise failure(f"no name in {name} begins with {prefix!r}", where="--key", hint=hint)
+        return Checkpoint(
+            records=list(inside.values()),
+            locate=lambda wanted: self.locate(originals[wanted]),
+            unreadable={new: self.unreadable[old] for new, old in originals.items() if old in self.unreadable},
+            notes=self.notes,
+        )
 
 
 def record_of(name: str, shape: Shape, dtype: str, aliases: tuple[str, ...] = ()) -> ParameterRecord:

@@ -11,19 +11,20 @@ from paramctl.checkpoints.torch_file import read_torch_file
 from paramctl.checkpoints.torch_objects import Tensor
 
 
-def read_file(path: Path, name: str, key: str | None = None) -> Checkpoint:
+def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bool = False) -> Checkpoint:
     """Read what a file holds; entries with the very same elements are one tensor under several names.
 
     Args:
         path: the file.
         name: what messages call it.
         key: the dotted path of the part that is wanted; None for the weights.
+        with_modules: whether the state of a module that was pickled whole is taken, too.
 
     Raises:
         ParamctlError: naming what is wrong with it, or what it would run.
 
     """
-    root, storages = read_torch_file(path, name)
+    root, storages = read_torch_file(path, name, with_modules=with_modules)
     part = pick(root, key, name)
     names: dict[Tensor, list[str]] = {}
     for each, tensor in part.tensors.items():

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from paramctl.checkpoints.pickle_machine import Call, Global, Machine, Made, PickleError
+from paramctl.checkpoints.pickle_machine import Call, Global, Machine, PickleError
+from paramctl.checkpoints.pickled_modules import find_module, with_states
 from paramctl.checkpoints.reading import OpenFile, opened
-from paramctl.checkpoints.torch_objects import CALLS, Storage, is_module, storage, unknown
+from paramctl.checkpoints.torch_objects import CALLS, Storage, storage, unknown
 from paramctl.checkpoints.window import Window
 from paramctl.checkpoints.zip_archive import SIGNATURE, Extent, ZipArchive, read_archive
 from paramctl.errors import ParamctlError, failure
@@ -29,34 +30,35 @@ class TorchFile(NamedTuple):
     storages: Mapping[str, Extent]
 
 
-def read_torch_file(path: Path, name: str) -> TorchFile:
+def read_torch_file(path: Path, name: str, *, with_modules: bool = False) -> TorchFile:
     """Read what a file of torch.save holds; the elements of its tensors are not read, and nothing in it is run.
 
     Args:
         path: the file.
         name: what messages call it.
+        with_modules: whether the state of a module that was pickled whole is taken, too. Its class is not imported.
 
     Raises:
-        ParamctlError: naming what is wrong at which byte, what it would call, or what kind of file it is.
+        ParamctlError: naming what is wrong at which byte, what it would import, or what kind of file it is.
 
     """
     with opened(path, name) as file:
-        return read_saved(file)
+        return read_saved(file, with_modules=with_modules)
 
 
-def read_saved(file: OpenFile) -> TorchFile:
+def read_saved(file: OpenFile, *, with_modules: bool = False) -> TorchFile:
     """Read what an open file holds; see `read_torch_file`."""
     if file.read(0, 4) == SIGNATURE:
-        return _read_zip(file)
+        return _read_zip(file, with_modules=with_modules)
     offset, magic = _TAR
     if file.read(offset, len(magic)) == magic:
         raise file.wrong(
             "it is a tar archive, as torch before 0.1.10 wrote: load and save it with a torch of that time"
         )
-    return _read_legacy(file)
+    return _read_legacy(file, with_modules=with_modules)
 
 
-def _read_zip(file: OpenFile) -> TorchFile:
+def _read_zip(file: OpenFile, *, with_modules: bool) -> TorchFile:
     archive = read_archive(file)
     if "constants.pkl" in archive.records:
         raise file.wrong("it is a TorchScript archive, which holds a program and no state dict")
@@ -72,7 +74,7 @@ def _read_zip(file: OpenFile) -> TorchFile:
             raise PickleError(f"there is no record data/{held.key} for a storage")
         return _known(used, held)
 
-    root = _follow(file, Window(file, start, start + nbytes), nbytes, load)
+    root = _follow(file, Window(file, start, start + nbytes), nbytes, load, with_modules=with_modules)
     storages = {key: archive.extent(file, f"data/{key}") for key in used}
     for key, held in used.items():
         if storages[key].nbytes < held.nbytes:
@@ -97,7 +99,7 @@ def _check_byte_order(file: OpenFile, archive: ZipArchive) -> None:
             raise file.wrong(f"its byte order is {order!r}; only little-endian files are read", byte=start)
 
 
-def _read_legacy(file: OpenFile) -> TorchFile:
+def _read_legacy(file: OpenFile, *, with_modules: bool) -> TorchFile:
     """Read the form before torch 1.6: pickles one behind the other, then the storages in the order of their keys."""
     window = Window(file, 0, file.size)
     magic = _follow(file, window, MAX_PICKLE, _no_storage, "it is no file of torch.save: ")
@@ -116,7 +118,7 @@ def _read_legacy(file: OpenFile) -> TorchFile:
         _known(used, whole)
         return held
 
-    root = _follow(file, window, MAX_PICKLE, load)
+    root = _follow(file, window, MAX_PICKLE, load, with_modules=with_modules)
     keys = _follow(file, window, MAX_PICKLE, _no_storage)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != used.keys():
         raise file.wrong("the list of storages is not that of the tensors", byte=window.position)
@@ -136,20 +138,31 @@ def _no_storage(_: Any) -> NoReturn:
     raise PickleError("there is a storage where there is none in a file of torch.save")
 
 
-def _follow(file: OpenFile, window: Window, nbytes: int, load: Callable[[Any], Storage], otherwise: str = "") -> Any:
+def _follow(
+    file: OpenFile,
+    window: Window,
+    nbytes: int,
+    load: Callable[[Any], Storage],
+    otherwise: str = "",
+    *,
+    with_modules: bool = False,
+) -> Any:
     """Follow one pickle, and refuse what it would import.
+
+    Of a module that is taken apart, the classes do not matter, but functions that would be called do.
 
     Raises:
         ParamctlError: naming what is wrong at which byte, or what it would import.
 
     """
     root, machine, damage = follow(file, window, nbytes, CALLS, load, otherwise)
-    refused = unknown(machine.globals)
+    taken_apart = with_modules and find_module(root) is not None
+    refused = unknown(machine.called if taken_apart else machine.globals)
     if refused:
-        raise _refusal(file, root, machine.globals, refused)
+        raise refusal(file, machine.globals, refused) if taken_apart else _refusal(file, root, machine.globals, refused)
     if damage is not None:
         raise damage
-    return root
+    return with_states(root) if taken_apart else root
 
 
 def follow(
@@ -173,13 +186,16 @@ def follow(
 
 def _refusal(file: OpenFile, root: Any, places: Mapping[Global, int], refused: list[Global]) -> ParamctlError:
     """Return the error for names that are no part of a checkpoint: a whole module, or whatever else would be run."""
-    holder = _pickled_module(root)
-    if holder is not None:
-        where, module = holder
-        message = f"it holds a pickled module of the class {module}{where}, not the state of one"
-        hint = f"name its class and load the state into it: paramctl list FILE.py:{module.name} --weights {file.name}"
-        return failure(message, where=file.name, hint=hint)
-    return refusal(file, places, refused)
+    holder = find_module(root)
+    if holder is None:
+        return refusal(file, places, refused)
+    key, module = holder
+    where = "" if key is None else f" under {key!r}"
+    message = f"it holds a pickled module of the class {module}{where}, not the state of one"
+    hint = (
+        f"name its class and load the state into it: paramctl list FILE.py:{module.name} --weights {file.name} --stats"
+    )
+    return failure(message, where=file.name, hint=hint)
 
 
 def refusal(file: OpenFile, places: Mapping[Global, int], refused: Sequence[Global]) -> ParamctlError:
@@ -189,13 +205,3 @@ def refusal(file: OpenFile, places: Mapping[Global, int], refused: Sequence[Glob
     message = f"it would import {first}{more}, which is no part of a checkpoint; nothing of it was run"
     hint = "save tensors and plain values alone, such as model.state_dict()"
     return failure(message, where=file.name, path=f"byte {file.base + places[first]:,}", hint=hint)
-
-
-def _pickled_module(root: Any) -> tuple[str, Global] | None:
-    """Return where a pickled module stands, and its class."""
-    if is_module(root):
-        return "", root.made_by
-    for key, value in root.items() if isinstance(root, dict) else ():
-        if isinstance(value, Made) and is_module(value):
-            return f" under {key!r}", value.made_by
-    return None

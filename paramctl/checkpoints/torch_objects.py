@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from paramctl.checkpoints.pickle_machine import Call, Global, Made, PickleError
+from paramctl.checkpoints.pickle_machine import Call, Global, PickleError
 from paramctl.checkpoints.stored import contiguous_strides, span_of
 from paramctl.records import ITEM_SIZES, Shape
 
@@ -269,9 +269,3 @@ CALLS: Final[Mapping[Global, Call]] = MappingProxyType(
 def unknown(names: Iterable[Global]) -> list[Global]:
     """Return the names that are no part of a checkpoint."""
     return [name for name in names if not is_known(name)]
-
-
-def is_module(value: object) -> bool:
-    """Tell whether a placeholder stands for an nn.Module that was pickled whole."""
-    state = value.state if isinstance(value, Made) else None
-    return isinstance(state, dict) and state.keys() >= {"_parameters", "_modules"}

@@ -53,6 +53,15 @@ Key = Annotated[
         rich_help_panel=_MODEL_PANEL,
     ),
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="CHECKPOINT",
+        help="Load a checkpoint into the model; every name and every shape must fit.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(

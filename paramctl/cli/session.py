@@ -55,6 +55,7 @@ def open_session(
     writes: Mapping[str, str | None],
     device: str = "cpu",
     key: str | None = None,
+    weights: str | None = None,
 ) -> Session:
     """Open what MODEL means.
 
@@ -66,6 +67,7 @@ def open_session(
         writes: the files that the command will write, by their options.
         device: where tensors with values go.
         key: the part of a checkpoint that is wanted, as typed.
+        weights: the checkpoint that is loaded into the model, as typed.
 
     Raises:
         ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
@@ -79,7 +81,11 @@ def open_session(
         print_note(chosen.note)
     _check_writes(chosen.model, writes)
     with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
-        source = open_model(chosen.model, allow or [], key=key)
+        source = open_model(chosen.model, allow or [], key=None if weights is not None else key)
+        if weights is not None:
+            from paramctl.sources.weights import with_weights
+
+            source = with_weights(buildable(source), weights, key)
     if device != "cpu":
         from paramctl.tensors.device import check_device
 

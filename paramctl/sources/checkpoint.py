@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paramctl.analysis.listing import ListOptions
-from paramctl.checkpoints.directory import find_checkpoint
-from paramctl.checkpoints.kinds import read_checkpoint
+from paramctl.checkpoints.directory import DCP_METADATA, find_checkpoint
+from paramctl.checkpoints.kinds import SUFFIXES, read_checkpoint
 from paramctl.checkpoints.stored import Checkpoint
 from paramctl.errors import failure
 from paramctl.sources.protocols import Contents, Measurable
@@ -57,6 +57,28 @@ def open_checkpoint(path: Path, model: str, key: str | None = None) -> Checkpoin
     """
     name = model if str(path) == model else str(path)
     return CheckpointSource(model, read_checkpoint(path, name, key))
+
+
+def open_weights(weights: str, key: str | None) -> Checkpoint:
+    """Read a checkpoint that is to be loaded: a file, a directory, or a module that was pickled whole.
+
+    Args:
+        weights: the file or the directory, as typed.
+        key: the part of it that is wanted; None for the weights.
+
+    Raises:
+        ParamctlError: if there is none, or naming what is wrong with it.
+
+    """
+    path = Path(weights)
+    try:
+        found = find_checkpoint(path, weights) if weights and path.is_dir() else path
+    except OSError as error:
+        raise failure(f"cannot read {weights}: {error.strerror}", where="--weights") from error
+    if found is None or not (found.name == DCP_METADATA or found.name.endswith(SUFFIXES)):
+        hint = f"its name ends in {', '.join(SUFFIXES)}, or it is a directory that holds such a file"
+        raise failure(f"{weights} is no checkpoint", where="--weights", hint=hint)
+    return read_checkpoint(found, str(found), key, with_modules=True)
 
 
 def open_directory(directory: Path, model: str, key: str | None = None) -> CheckpointSource | None:

@@ -45,10 +45,9 @@ def measurer(checkpoint: Checkpoint, options: ListOptions) -> Measure:
 
     def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
         record = records[name]
-        why = checkpoint.unreadable.get(record.name) or _why_unreadable(record)
-        if why is not None:
-            if options.values:
-                raise failure(f"the elements of {record.name} cannot be read: {why}")
+        if options.values:
+            check_readable(checkpoint, record)
+        elif _why_unreadable(checkpoint, record) is not None:
             return None, None
         pieces = checkpoint.locate(record.name)
         stats = reader.measure(record, pieces) if options.stats else None
@@ -144,7 +143,21 @@ class StoredReader:
         return buffer if len(buffer) >= nbytes else bytearray(nbytes)
 
 
-def _why_unreadable(record: ParameterRecord) -> str | None:
+def check_readable(checkpoint: Checkpoint, record: ParameterRecord) -> None:
+    """Refuse a tensor whose elements are not what lies in its file.
+
+    Raises:
+        ParamctlError: saying why.
+
+    """
+    why = _why_unreadable(checkpoint, record)
+    if why is not None:
+        raise failure(f"the elements of {record.name} cannot be read: {why}")
+
+
+def _why_unreadable(checkpoint: Checkpoint, record: ParameterRecord) -> str | None:
+    if record.name in checkpoint.unreadable:
+        return checkpoint.unreadable[record.name]
     if getattr(torch, record.dtype) in _READABLE:
         return None
     return f"they are of {record.dtype}, which packs or quantizes them"

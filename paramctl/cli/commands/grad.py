@@ -45,6 +45,8 @@ def grad(
     ] = False,
     mode: Annotated[Mode, typer.Option(help="Train: dropout drops, batch norm uses the batch.")] = Mode.TRAIN,
     allow: options.Allow = None,
+    key: options.Key = None,
+    weights: options.Weights = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -57,7 +59,9 @@ def grad(
 
     shape = None if input_shape is None else parse_shape(input_shape, "--input-shape")
     filled = None if fill is None else parse_fill(fill, "--fill")
-    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, key=key, weights=weights
+    )
     build = session.builder()
     from paramctl.tensors import answer_grad
 

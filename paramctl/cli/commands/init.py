@@ -32,6 +32,8 @@ def init(
     ] = None,
     values: options.Values = False,
     allow: options.Allow = None,
+    key: options.Key = None,
+    weights: options.Weights = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -50,7 +52,14 @@ def init(
     rules = [] if scheme is None else [parse_whole_model(scheme, here)]
     rules += [parse_rule(text, here) for text in rule or ()]
     session = open_session(
-        model, allow, seed=seed, dtype=dtype, writes={"--out": out, "--output": output}, device=device
+        model,
+        allow,
+        seed=seed,
+        dtype=dtype,
+        writes={"--out": out, "--output": output},
+        device=device,
+        key=key,
+        weights=weights,
     )
     build = session.builder()
     from paramctl.tensors import answer_init

@@ -41,6 +41,7 @@ def list_parameters(
     tree: Annotated[bool, typer.Option("--tree", help="The modules as a tree, equal blocks folded.")] = False,
     allow: options.Allow = None,
     key: options.Key = None,
+    weights: options.Weights = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -55,7 +56,9 @@ def list_parameters(
     from paramctl.cli.session import computing, open_session
     from paramctl.sources import listing
 
-    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, key=key)
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, key=key, weights=weights
+    )
     wanted = ListOptions(
         include=include or (),
         exclude=exclude or (),

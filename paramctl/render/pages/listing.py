@@ -38,7 +38,8 @@ def _table(report: ListReport, *, styled: bool) -> TableData:
     with_stats = any(stats is not None for stats in measured)
     if not with_stats:
         types = [text.escape(record.module_type or "") for record in records]
-        columns.append(Column("type", repeated(types, styled=styled), folds=True, optional=1))
+        if any(types):
+            columns.append(Column("type", repeated(types, styled=styled), folds=True, optional=1))
         columns.append(Column("shape", [text.shape(record.shape) for record in records]))
     if _differ(records, "kind"):
         columns.append(Column("kind", [_kind_of(record) for record in records]))
