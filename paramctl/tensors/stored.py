@@ -21,7 +21,7 @@ from paramctl.tensors.statistics import BLOCK, Partial, measure_block
 from paramctl.tensors.threads import available_threads, one_thread, one_thread_each
 from paramctl.tensors.values import TensorValues
 
-_BLOCKS_AT_ONCE: Final = 4
+_BLOCKS_AT_ONCE: Final = 8
 """How many blocks are read at once: so many that a call costs nothing, so few that they stay in a core's cache."""
 _CHUNK: Final = _BLOCKS_AT_ONCE * BLOCK
 _READABLE: Final = frozenset(
