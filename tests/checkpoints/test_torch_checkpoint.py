@@ -86,12 +86,21 @@ class TestTensors:
         assert told(checkpoint) == {
             (name,): (tuple(each.shape), str(each.dtype).removeprefix("torch.")) for name, each in state.items()
         }
-        assert {(each.module, each.kind, each.requires_grad) for each in checkpoint.records} == {("layer", "tensor", None)}
+        assert {(each.module, each.kind, each.requires_grad) for each in checkpoint.records} == {
+            ("layer", "tensor", None)
+        }
 
     @pytest.mark.parametrize("new_form", FORMS)
     def test_entries_with_the_very_same_elements_are_one_and_others_are_not(self, saved, new_form):
         held = torch.arange(24.0).reshape(4, 6)
-        state = {"a": held, "b": held.view(4, 6), "t": held.T, "row": held[1], "flat": held.view(-1), "copy": held.clone()}
+        state = {
+            "a": held,
+            "b": held.view(4, 6),
+            "t": held.T,
+            "row": held[1],
+            "flat": held.view(-1),
+            "copy": held.clone(),
+        }
         names = [each.names for each in saved(state, new_form=new_form).records]
         assert names == [("a", "b"), ("t",), ("row",), ("flat",), ("copy",)]
 
@@ -107,7 +116,11 @@ class TestTensors:
         assert told(saved(torch.ones(2, 3))) == {("tensor",): ((2, 3), "float32")}
 
     def test_sparse_and_meta_tensors_are_listed_and_said_to_be_unreadable(self, saved):
-        state = {"s": torch.eye(3).to_sparse(), "m": torch.ones(2, device="meta"), "c": torch.ones(2).to(torch.complex64).conj()}
+        state = {
+            "s": torch.eye(3).to_sparse(),
+            "m": torch.ones(2, device="meta"),
+            "c": torch.ones(2).to(torch.complex64).conj(),
+        }
         checkpoint = saved(state)
         assert told(checkpoint) == {
             ("s",): ((3, 3), "float32"),
@@ -127,7 +140,12 @@ class TestNesting:
         optimizer = torch.optim.Adam(net.parameters())
         net(torch.ones(4, 3)).sum().backward()
         optimizer.step()
-        return {"epoch": 3, "model": net.state_dict(), "optimizer": optimizer.state_dict(), "rng": [torch.get_rng_state()]}
+        return {
+            "epoch": 3,
+            "model": net.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "rng": [torch.get_rng_state()],
+        }
 
     def test_the_weights_are_found_and_what_else_there_is_is_noted(self, saved):
         checkpoint = saved(self.full())
@@ -137,7 +155,13 @@ class TestNesting:
 
     @pytest.mark.parametrize(
         ("key", "first"),
-        [("optimizer", "state.0.step"), ("optimizer.state", "0.step"), ("optimizer.state.0.exp_avg", "exp_avg"), ("rng", "0"), ("model.1", "weight")],
+        [
+            ("optimizer", "state.0.step"),
+            ("optimizer.state", "0.step"),
+            ("optimizer.state.0.exp_avg", "exp_avg"),
+            ("rng", "0"),
+            ("model.1", "weight"),
+        ],
     )
     def test_a_key_picks_a_part(self, saved, key, first):
         assert saved(self.full(), key).records[0].name == first
@@ -223,7 +247,9 @@ class TestObjectsThatAreNoTensors:
         ],
     )
     @pytest.mark.parametrize("new_form", FORMS)
-    def test_a_call_of_anything_else_is_refused_by_name_and_not_made(self, value, name, new_form, saved, tmp_path, monkeypatch):
+    def test_a_call_of_anything_else_is_refused_by_name_and_not_made(
+        self, value, name, new_form, saved, tmp_path, monkeypatch
+    ):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(ParamctlError) as caught:
             saved({"w": torch.ones(2), "x": value}, new_form=new_form, protocol=4)
@@ -269,9 +295,15 @@ class TestDamage:
             (pickle.dumps({"a": 1}), "it is a pickle, but not of torch.save"),
             (archive(b"\x80\x02}.", ("other.pkl",)), "no data.pkl"),
             (archive(b"\x80\x02}.", ("data.pkl", "constants.pkl")), "a TorchScript archive"),
-            (archive(b"\x80\x02" + b"N0" * 10**6 + b".", compression=zipfile.ZIP_DEFLATED), "x/data.pkl: the record is compressed"),
+            (
+                archive(b"\x80\x02" + b"N0" * 10**6 + b".", compression=zipfile.ZIP_DEFLATED),
+                "x/data.pkl: the record is compressed",
+            ),
             (archive(b"\x80\x02}.", byteorder=b"big"), "only little-endian files are read"),
-            (archive(b"\x80\x02]\x8e" + struct.pack("<Q", 2**62) + b"."), "4,611,686,018,427,387,904 bytes are to follow"),
+            (
+                archive(b"\x80\x02]\x8e" + struct.pack("<Q", 2**62) + b"."),
+                "4,611,686,018,427,387,904 bytes are to follow",
+            ),
             (archive(b"\x80\x02Nr\xff\xff\xff\xff."), "holds no tensors"),
             (archive(b"\x80\x09N."), "of protocol 9"),
             (archive(b"\x80\x02\x82\x01."), "there is no opcode of a pickle here"),
@@ -319,15 +351,18 @@ class TestDamage:
                 return ("storage", torch.FloatStorage, given["key"], "cpu", given["numel"]) if each is Calls else None
 
         stream = io.BytesIO()
-        tensor = Calls(torch._utils._rebuild_tensor_v2, Calls, given["offset"], given["shape"], given["strides"], False, {})
+        tensor = Calls(
+            torch._utils._rebuild_tensor_v2, Calls, given["offset"], given["shape"], given["strides"], False, {}
+        )
         Pickler(stream, 2).dump({"w": tensor})
         assert message in refused(archive(stream.getvalue(), **{"data/0": bytes(12)}))
 
     def test_a_record_that_stands_twice_is_refused(self, refused):
         stream = io.BytesIO()
-        with zipfile.ZipFile(stream, "w") as target, pytest.warns(UserWarning, match="Duplicate"):
+        with zipfile.ZipFile(stream, "w") as target:
             target.writestr("x/data.pkl", b"\x80\x02}.")
-            target.writestr("x/data.pkl", b"\x80\x02].")
+            with pytest.warns(UserWarning, match="Duplicate"):
+                target.writestr("x/data.pkl", b"\x80\x02].")
         assert "x/data.pkl: a record stands in the archive twice" in refused(stream.getvalue())
 
     def test_an_archive_that_says_it_has_gigabytes_of_names_is_refused(self, refused):
