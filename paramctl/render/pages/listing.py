@@ -37,8 +37,8 @@ def _table(report: ListReport, *, styled: bool) -> TableData:
     measured = [record.stats for record in records]
     with_stats = any(stats is not None for stats in measured)
     if not with_stats:
-        types = [text.escape(record.module_type or "") for record in records]
-        if any(types):
+        if any(record.module_type is not None for record in records):
+            types = [text.escape(record.module_type or "") for record in records]
             columns.append(Column("type", repeated(types, styled=styled), folds=True, optional=1))
         columns.append(Column("shape", [text.shape(record.shape) for record in records]))
     if _differ(records, "kind"):
