@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from paramctl.errors import failure, nearest
 from paramctl.globs import compile_filter, compile_glob
-from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, Values
+from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, UnregisteredRecord, Values
 from paramctl.reports.listing import ListReport, ListTotals
 
 SortKey: TypeAlias = Literal["name", "numel", "nbytes"]
@@ -167,7 +167,24 @@ def make_list_report(
         with_values=options.values,
         title=options.layer or None,
         notes=(*notes, *unmatched),
+        unregistered=_unregistered(held, options),
     )
+
+
+def _unregistered(held: Inventory, options: ListOptions) -> tuple[UnregisteredRecord, ...] | None:
+    """Select what is not registered by the names that parameters are selected by."""
+    if held.unregistered is None:
+        return None
+    prefix = f"{options.layer}." if options.layer else ""
+    inside = [
+        each._replace(
+            name=each.name.removeprefix(prefix), module=each.module.removeprefix(options.layer or "").lstrip(".")
+        )
+        for each in held.unregistered
+        if each.name.startswith(prefix)
+    ]
+    matches = compile_filter(options.include, options.exclude)
+    return tuple(each for each in inside if matches((each.name,)))
 
 
 def _useless_globs(records: Sequence[ParameterRecord], options: ListOptions) -> Iterator[tuple[str, str]]:

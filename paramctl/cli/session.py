@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paramctl.checks import check_seed
@@ -16,7 +17,7 @@ from paramctl.cli.options import check_dtype
 from paramctl.cli.output import print_note
 from paramctl.errors import failure
 from paramctl.sources.protocols import buildable
-from paramctl.sources.resolve import choose, open_model
+from paramctl.sources.resolve import Opening, choose, open_model
 
 if TYPE_CHECKING:
     from paramctl.sources.protocols import Source
@@ -54,6 +55,7 @@ def open_session(
     dtype: str | None,
     writes: Mapping[str, str | None],
     device: str = "cpu",
+    arguments: list[str] | None = None,
 ) -> Session:
     """Open what MODEL means.
 
@@ -64,6 +66,7 @@ def open_session(
         dtype: the dtype, where one was typed.
         writes: the files that the command will write, by their options.
         device: where tensors with values go.
+        arguments: those of a class or a function that MODEL names, as typed.
 
     Raises:
         ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
@@ -75,9 +78,9 @@ def open_session(
     chosen = choose(model)
     if chosen.note is not None:
         print_note(chosen.note)
-    _check_writes(chosen.model, writes)
+    _check_writes(Opening(chosen.model).path, writes)
     with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
-        source = open_model(chosen.model, allow or [])
+        source = open_model(chosen.model, allow or [], arguments or [])
     if device != "cpu":
         from paramctl.tensors.device import check_device
 
@@ -85,8 +88,8 @@ def open_session(
     return Session(source, source.seed if seed is None else seed, dtype)
 
 
-def _check_writes(model: str, writes: Mapping[str, str | None]) -> None:
-    """Refuse to write over the spec, or two things into one file; devices and pipes take any number."""
+def _check_writes(model: Path, writes: Mapping[str, str | None]) -> None:
+    """Refuse to write over the model, or two things into one file; devices and pipes take any number."""
     taken = {os.path.realpath(model): "MODEL"}
     for option, file in writes.items():
         if file is None or file == "-":

@@ -11,6 +11,7 @@ import torch
 from paramctl.reports.init import InitReport
 from paramctl.rules import InitRule
 from paramctl.tensors.built import Build
+from paramctl.tensors.live import check_python
 from paramctl.tensors.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.producing import bytes_needed, produce
@@ -46,6 +47,7 @@ def initialize(
     if out is not None:
         check_out(out)
     built = build()
+    check_python(built.net, "MODEL")
     names = {} if out is None else state_names(built.net)
     drawings, notes = plan_drawings(built.net, built.programs, [*built.rules, *rules], seed)
     copies = with_values + (out is not None and not holds_nothing(out))

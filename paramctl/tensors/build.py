@@ -74,6 +74,7 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
         input=spec.input,
         input_hint=lambda: input_hint(spec),
         loss=spec.loss,
+        users_code=bool(spec.imports),
     )
 
 

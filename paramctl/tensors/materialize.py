@@ -85,9 +85,9 @@ def materialize(
 
 
 def needed_bytes(net: nn.Module) -> int:
-    """Return the bytes that drawing a model takes when all of it is kept: each parameter and buffer counts once."""
+    """Return the bytes that drawing a model takes when all of it is kept: each tensor without values counts once."""
     tensors = (*net.parameters(), *net.buffers())
-    return sum(map(bytes_of, tensors)) + max(map(float32_bytes, tensors), default=0)
+    return sum(bytes_of(each) for each in tensors if each.is_meta) + max(map(float32_bytes, tensors), default=0)
 
 
 def largest_bytes(net: nn.Module) -> int:

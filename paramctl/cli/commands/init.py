@@ -31,6 +31,7 @@ def init(
         typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
     ] = None,
     values: options.Values = False,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -49,9 +50,8 @@ def init(
     here = Path.cwd()
     rules = [] if scheme is None else [parse_whole_model(scheme, here)]
     rules += [parse_rule(text, here) for text in rule or ()]
-    session = open_session(
-        model, allow, seed=seed, dtype=dtype, writes={"--out": out, "--output": output}, device=device
-    )
+    writes = {"--out": out, "--output": output}
+    session = open_session(model, allow, seed=seed, dtype=dtype, writes=writes, device=device, arguments=arg)
     build = session.builder()
     from paramctl.tensors import answer_init
 

@@ -39,6 +39,7 @@ def list_parameters(
     values: options.Values = False,
     sort: Annotated[SortKey | None, typer.Option(help="Sizes largest first. Default: model order.")] = None,
     tree: Annotated[bool, typer.Option("--tree", help="The modules as a tree, equal blocks folded.")] = False,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -54,7 +55,9 @@ def list_parameters(
     from paramctl.cli.session import computing, open_session
     from paramctl.sources import listing
 
-    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+    )
     wanted = ListOptions(
         include=include or (),
         exclude=exclude or (),
