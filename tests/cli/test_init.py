@@ -229,11 +229,11 @@ class TestCodeOfOnesOwn:
 
 
 def test_a_table_marks_what_is_off(paramctl, write, monkeypatch):
-    from paramctl.tensors import blocks
+    from paramctl.tensors import kernels
 
-    right = blocks.ELEMENTWISE["normal"]
+    right = kernels.ELEMENTWISE["normal"]
     twice = {"normal": lambda shape, *, mean, std: right(shape, mean=mean, std=2 * std)}
-    monkeypatch.setattr(blocks, "ELEMENTWISE", {**blocks.ELEMENTWISE, **twice})
+    monkeypatch.setattr(kernels, "ELEMENTWISE", {**kernels.ELEMENTWISE, **twice})
     result = paramctl("init", write("layers: [{Linear: [100, 100]}]"), "--scheme", "normal")
     assert "! 0 ± 0.01" in result.out
     assert "1 parameter (!) off by more than five standard errors" in result.out
