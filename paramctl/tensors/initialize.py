@@ -111,13 +111,15 @@ class Drawing:
             ParamctlError: if numbers of a rule overflow together.
 
         """
-        fills = [
-            (self._fill_of(step), partial(streams.generator, seed, self.plan.target.record.name, i))
-            for i, step in enumerate(self.steps)
-        ]
+        name = self.plan.target.record.name
+        fills = [(fill, partial(streams.generator, seed, name, i)) for i, fill in enumerate(self.fills())]
         for start, block in draw_blocks(self.tensor if values is None else values, fills, chunk):
             self._zero_padding(block, start)
             yield start, block
+
+    def fills(self) -> list[Fill]:
+        """Return what the steps of a drawing that `is_blockwise` do to a run of elements, in order."""
+        return [self.fill_of(step) for step in self.steps]
 
     def draw(self, seed: int) -> torch.Tensor:
         """Return the values: new ones on the CPU for a tensor on meta, else the tensor itself, changed in place.
@@ -141,7 +143,7 @@ class Drawing:
                     self._fill(work, step, partial(streams.generator, seed, record.name, i))
                 else:
                     with streams.global_stream(seed, record.name, i):
-                        _call_function(step, record.name, work, requires_grad=self.tensor.requires_grad)
+                        call_function(step, record.name, work, requires_grad=self.tensor.requires_grad)
             self._zero_padding(work.view(-1), 0)
         if work.data_ptr() != values.data_ptr():
             values.copy_(work)
@@ -154,8 +156,8 @@ class Drawing:
             else:
                 kernels.fill(work, step.label, step.options, stream)
 
-    def _fill_of(self, step: InitRule) -> Fill:
-        """Return what an elementwise step does to a block."""
+    def fill_of(self, step: InitRule) -> Fill:
+        """Return what an elementwise step does to a run of elements."""
         call = self._elementwise(step)
         assert call is not None, "the drawing is blockwise"
         scheme, options = call
@@ -238,7 +240,13 @@ def describe_measured(drawing: Drawing, stats: Statistics, values: Values | None
     )
 
 
-def _call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> None:
+def call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> None:
+    """Call a function of the user's own on the values of a parameter.
+
+    Raises:
+        ParamctlError: if it fails, or does not change what it is given in place.
+
+    """
     assert rule.function is not None, "plan_drawings imports the functions first"
     parameter = nn.Parameter(values, requires_grad=requires_grad)
     with torch.no_grad():
