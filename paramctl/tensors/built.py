@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -34,6 +34,8 @@ class BuiltModel:
         input_hint: tells which input it would take, where it has none of its own.
         loss: what backward starts from; None for the loss that the model returns, else the sum of its output.
         users_code: whether code of the user's own is in it.
+        as_script: builds it once more with the values that a script's constructors draw, but for the parameters of
+            these names; None where its values are those already.
 
     """
 
@@ -47,6 +49,7 @@ class BuiltModel:
     input_hint: Callable[[], str] = field(default=lambda: "give --input-shape")
     loss: Loss | None = None
     users_code: bool = False
+    as_script: Callable[[Container[str]], nn.Module] | None = None
 
     def inventory(self) -> Inventory:
         """List what the model holds, and, where code of the user's is in it, what that has not registered."""

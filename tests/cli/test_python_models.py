@@ -163,6 +163,15 @@ class TestInit:
         assert sorted(state) == ["first.bias", "first.weight", "second.bias", "second.weight"]
         assert state["first.bias"].tolist() == [0, 0, 0]
 
+    def test_with_torchs_generator_the_values_are_those_of_a_script(self, report):
+        rows = report("init", "net.py:Net", "--rng", "torch", "--rule", "*.weight=normal", "--seed", "3", "--values")[
+            "parameters"
+        ]
+        torch.manual_seed(3)
+        expected = [torch.empty(3, 4).normal_(0, 0.01), torch.empty(2, 3).normal_(0, 0.01)]
+        assert [rows[0]["values"], rows[2]["values"]] == [each.tolist() for each in expected]
+        assert rows[1]["values"] == [0.5, 0.5, 0.5]
+
     def test_add_acts_on_what_the_code_has_set(self, report):
         rows = report("init", "net.py:Net", "--rule", "*.bias=add:value=1", "--values")["parameters"]
         assert rows[1]["values"] == [1.5, 1.5, 1.5]
