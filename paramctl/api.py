@@ -32,7 +32,7 @@ from paramctl.tensors.loss import Objective, Output, objective_of
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
-from paramctl.tensors.unregistered import find_unregistered
+from paramctl.tensors.unregistered import take_full_inventory
 from paramctl.tensors.values import TensorValues
 
 SchemeLike: TypeAlias = str | Initializer
@@ -83,7 +83,7 @@ def list_parameters(
 
     report = make_list_report(
         type(module).__name__,
-        take_inventory(module)._replace(unregistered=find_unregistered(module)),
+        take_full_inventory(module),
         options,
         measure_named if options.needs_values else None,
     )

@@ -128,5 +128,9 @@ class ListReport(Report):
         if self.tree is not None:
             tail["tree"] = self.tree.fields(self.totals.numel)
         if self.unregistered is not None:
-            tail["not_registered"] = [each._asdict() for each in self.unregistered]
+            tail["not_registered"] = [_unregistered_fields(each) for each in self.unregistered]
         return tail
+
+
+def _unregistered_fields(record: UnregisteredRecord) -> Row:
+    return record._asdict() | {"shape": None if record.shape is None else list(record.shape)}

@@ -66,7 +66,7 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
     net = built.net.train(options.train)
     drawn = _draw(taken, input_dtype, seed, options.device)
     loss = options.loss or built.loss
-    with streams.global_stream(seed, "forward"):
+    with torch.inference_mode(mode=False), torch.enable_grad(), streams.global_stream(seed, "forward"):
         run = run_passes(
             net,
             [tensor for name, tensor in drawn if name is None],

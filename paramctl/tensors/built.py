@@ -13,7 +13,7 @@ from paramctl.rules import InitRule
 from paramctl.spec.model import InputSpec, Loss, ModuleSpec
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import Programs
-from paramctl.tensors.unregistered import find_unregistered
+from paramctl.tensors.unregistered import take_full_inventory
 
 if TYPE_CHECKING:
     from paramctl.tensors.backward import Explain
@@ -53,8 +53,7 @@ class BuiltModel:
 
     def inventory(self) -> Inventory:
         """List what the model holds, and, where code of the user's is in it, what that has not registered."""
-        inventory = take_inventory(self.net)
-        return inventory._replace(unregistered=find_unregistered(self.net)) if self.users_code else inventory
+        return take_full_inventory(self.net) if self.users_code else take_inventory(self.net)
 
 
 Build: TypeAlias = Callable[[], BuiltModel]

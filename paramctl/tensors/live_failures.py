@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from torch import nn
 
@@ -15,6 +15,8 @@ from paramctl.tensors import user_code
 
 if TYPE_CHECKING:
     from paramctl.tensors.backward import Explain, Running
+
+_VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def explainer(net: nn.Module) -> Explain:
@@ -33,11 +35,7 @@ def explainer(net: nn.Module) -> Explain:
 
 def input_hint(net: nn.Module) -> str:
     """Say which input a module takes, as far as its forward and its first layer tell."""
-    required = [
-        parameter.name
-        for parameter in _forward_parameters(net)
-        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-    ]
+    required = _required(_forward_parameters(net))
     if len(required) > 1:
         options = " ".join(f"--input {name}=SHAPE" for name in required)
         return f"its forward takes {', '.join(required[:-1])} and {required[-1]}: give {options}"
@@ -50,33 +48,39 @@ def input_hint(net: nn.Module) -> str:
 
 
 def check_forward(net: nn.Module, inputs: Sequence[GivenInput]) -> None:
-    """Refuse arguments that a module's forward does not take.
+    """Refuse arguments that a module's forward does not take, and too few of them.
 
     Raises:
         ParamctlError: naming every one, with the names that it takes.
 
     """
     parameters = _forward_parameters(net)
+    named = [each.name for each in parameters if each.kind not in _VARIADIC]
     kinds = {parameter.kind for parameter in parameters}
-    named = [each.name for each in parameters if each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}]
+    forward = f"{type(net).__name__}.forward"
     problems = []
     by_position = sum(each.name is None for each in inputs)
     if by_position > len(named) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        message = f"{type(net).__name__}.forward takes {len(named)} arguments by position, not {by_position}"
+        message = f"{forward} takes {len(named)} arguments by position, not {by_position}"
         problems.append(Problem(message=message, where="--input", hint=f"they are {', '.join(named)}"))
-    taken = set(named[:by_position])
-    for each in inputs:
-        if each.name is None:
-            continue
-        if each.name in taken:
-            problems.append(Problem(message=f"the argument {each.name!r} is given twice", where="--input"))
-        elif each.name not in named and inspect.Parameter.VAR_KEYWORD not in kinds:
-            message = f"{type(net).__name__}.forward has no argument {each.name!r}"
-            hint = nearest(each.name, named) or f"it takes {', '.join(named)}"
-            problems.append(Problem(message=message, where="--input", hint=hint))
-        taken.add(each.name)
+    given = named[:by_position]
+    for name in (each.name for each in inputs if each.name is not None):
+        if name in given:
+            problems.append(Problem(message=f"the argument {name!r} is given twice", where="--input"))
+        elif name not in named and inspect.Parameter.VAR_KEYWORD not in kinds:
+            hint = nearest(name, named) or f"it takes {', '.join(named)}"
+            problems.append(Problem(message=f"{forward} has no argument {name!r}", where="--input", hint=hint))
+        given.append(name)
+    missing = [name for name in _required(parameters) if name not in given]
+    if missing and not problems:
+        hint = f"add {' '.join(f'--input {name}=SHAPE' for name in missing)}"
+        problems.append(Problem(message=f"{forward} needs {' and '.join(missing)}", where="--input", hint=hint))
     if problems:
         raise ParamctlError(*problems)
+
+
+def _required(parameters: Sequence[inspect.Parameter]) -> list[str]:
+    return [each.name for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
 
 
 def _forward_parameters(net: nn.Module) -> list[inspect.Parameter]:

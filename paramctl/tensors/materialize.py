@@ -69,6 +69,8 @@ def materialize(
             replaced[id(tensor)] = nn.Parameter(values, requires_grad=tensor.requires_grad)
         else:
             tensor.data = values
+            if tensor.grad is not None:
+                tensor.grad = tensor.grad.to(device)
     for name, buffer in net.named_buffers():
         values = draw_buffer(name, buffer, programs, seed).to(device)
         if buffer.is_meta:

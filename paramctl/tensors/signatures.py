@@ -114,7 +114,7 @@ def _constructor_parameters(layer: type[nn.Module]) -> list[inspect.Parameter]:
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
         return inspect.signature(function, eval_str=True)
-    except NameError:  # an annotation that only type checkers can resolve
+    except Exception:  # noqa: BLE001  an annotation that only type checkers can resolve is code that fails in any way
         return inspect.signature(function)
 
 

@@ -15,15 +15,21 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from paramctl.records import UnregisteredRecord, join
-from paramctl.tensors.collect import dtype_name
+from paramctl.records import Inventory, UnregisteredRecord, join
+from paramctl.tensors.collect import dtype_name, take_inventory
 
 _OF_EVERY_MODULE: Final = frozenset(vars(nn.Module()))
 _CONTAINERS: Final = (list, tuple, dict, set, frozenset, deque)
+_PLAIN: Final = frozenset({int, float, bool, str, bytes, type(None)})
 _DEEPEST: Final = 8
 """How many containers inside each other are looked into."""
 _COMPUTED: Final = ("_orig", "_v")
 """What pruning and the older spectral and weight norm append to the name of the parameter that they compute from."""
+
+
+def take_full_inventory(root: nn.Module) -> Inventory:
+    """List what a module holds, and what it has not registered."""
+    return take_inventory(root)._replace(unregistered=find_unregistered(root))
 
 
 def find_unregistered(root: nn.Module) -> tuple[UnregisteredRecord, ...]:
@@ -80,6 +86,8 @@ class _Held:
         return held
 
     def add(self, value: object, depth: int) -> None:
+        if type(value) in _PLAIN:  # a vocabulary has many
+            return
         if isinstance(value, torch.Tensor):
             if not self.registered.has(value):
                 self.tensors.setdefault(id(value), value)

@@ -239,6 +239,31 @@ class TestGrad:
         assert report("grad", "net.py:Two", *mixed, "--values")["parameters"][0]["values"] == [3.0]
         assert "output [3] at output[0]" in paramctl("grad", "net.py:Two", *given).out
 
+    def test_code_that_switches_gradients_off_in_its_import_gets_them(self, report, write):
+        write("import torch\ntorch.set_grad_enabled(False)\ndef make(): return torch.nn.Linear(2, 1)\n", "off.py")
+        try:
+            rows = report("grad", "off.py:make", "--input", "3,2:ones", "--values")["parameters"]
+        finally:
+            torch.set_grad_enabled(True)
+        assert [row["values"] for row in rows] == [[[3.0, 3.0]], [3.0]]
+
+    def test_an_output_as_hugging_face_has_it_is_reduced_to_its_loss(self, report, write):
+        write(
+            "from collections import OrderedDict\nfrom dataclasses import dataclass\nimport torch\nfrom torch import nn\n"
+            "@dataclass\nclass ModelOutput(OrderedDict):\n    loss: object = None\n    logits: object = None\n"
+            "    def __post_init__(self):\n"
+            "        self.update({key: value for key, value in vars(self).items() if value is not None})\n"
+            "class Model(nn.Module):\n"
+            "    def __init__(self):\n        super().__init__()\n        self.head = nn.Linear(2, 2)\n"
+            "    def forward(self, x, labels=None):\n"
+            "        logits = self.head(x)\n"
+            "        return ModelOutput(None if labels is None else logits.mean(), logits)\n",
+            "hf.py",
+        )
+        assert report("grad", "hf.py:Model", "--input", "3,2")["output"] == "output['logits']"
+        answer = report("grad", "hf.py:Model", "--input", "3,2", "--input", "labels=3:int64:zeros")
+        assert (answer["output"], answer["objective"]) == ("output['loss']", "the model's own")
+
     def test_a_spec_takes_inputs_too(self, report, write):
         spec = write("layers: [{Linear: [4, 1]}]\ninput: {shape: [9, 4]}")
         assert report("grad", spec, "--input", "2,4:ones")["output_shape"] == [2, 1]
@@ -256,7 +281,7 @@ class TestGrad:
             (("net.py:Net", *["--input", "2,4"] * 3), "--input: Net.forward takes 2 arguments by position, not 3", "they are x, mask"),
             (("net.py:Net", "--input", "2,4", "--fill", "ones"), "--fill: --fill speaks of --input-shape", "write --input 2,4:ones"),
             (("net.py:Net", "--input-shape", "2,9"), "Net failed in forward on an input of [2, 9]: RuntimeError", "raised at net.py:18 in forward"),
-            (("net.py:Two", "--input", "2"), "Two failed in forward on an input of [2]: TypeError", None),
+            (("net.py:Two", "--input", "2"), "--input: Two.forward needs b", "add --input b=SHAPE"),
         ],
     )  # fmt: skip
     def test_what_cannot_run_is_answered(self, words, message, hint, paramctl):

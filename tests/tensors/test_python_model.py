@@ -150,6 +150,15 @@ class TestWhatIsNamed:
         layer = built(text, "make", "sizes=[4, 2]", "bias=false").net
         assert (layer.weight.shape, layer.bias) == ((2, 4), None)
 
+    def test_an_annotation_that_cannot_be_evaluated_declares_nothing(self, built):
+        text = HEAD + "def make(width: 'torch.Nothing', more: 'x y' = 3):\n    return nn.Linear(width, more)\n"
+        assert built(text, "make", "width=2").net.weight.shape == (3, 2)
+        text = (
+            HEAD
+            + "class Net(nn.Linear):\n    def __init__(self, width: 'torch.Nothing'):\n        super().__init__(width, 1)\n"
+        )
+        assert built(text, "Net", "width=2").net.weight.shape == (1, 2)
+
     def test_a_dtype_is_an_argument_by_its_name(self, built):
         text = HEAD + "def make(dtype: torch.dtype = torch.float32):\n    return nn.Linear(1, 1, dtype=dtype)\n"
         assert built(text, "make", "dtype=float64").net.weight.dtype == torch.float64
