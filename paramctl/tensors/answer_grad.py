@@ -66,7 +66,8 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
     net = built.net.train(options.train)
     drawn = _draw(taken, input_dtype, seed, options.device)
     loss = options.loss or built.loss
-    with torch.inference_mode(mode=False), torch.enable_grad(), streams.global_stream(seed, "forward"):
+    # The user's code may have switched gradients off.
+    with torch.inference_mode(mode=False), streams.global_stream(seed, "forward"):
         run = run_passes(
             net,
             [tensor for name, tensor in drawn if name is None],

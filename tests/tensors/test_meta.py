@@ -48,6 +48,18 @@ def test_filling_imports_nothing(process):
     assert int(process(code=code, PYTHONPATH=":".join([*sys.path[:1], "."])).out) < 10
 
 
+@pytest.mark.parametrize("words", [("net.py:Net",), ("spec.yaml", "--allow", "net.py")], ids=["code", "spec"])
+def test_a_listing_of_code_that_fills_its_parameters_imports_no_more_than_torch_does(words, process, write):
+    write(
+        "import torch\nclass Net(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(2, 1)\n"
+        "        torch.nn.init.normal_(self.weight, std=0.02)\n",
+        "net.py",
+    )
+    write("layers: [net.py:Net]")
+    code = "import sys\nfrom paramctl.cli.main import run\nrun(sys.argv[1:])\nprint('sympy' in sys.modules)"
+    assert process("list", *words, code=code).out.splitlines()[-1] == "False"
+
+
 @pytest.mark.parametrize(
     "compute",
     [

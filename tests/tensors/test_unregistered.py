@@ -188,5 +188,5 @@ def test_what_a_norm_or_pruning_computes_is_left_out(wrap, frozen):
 
 def test_containers_inside_themselves_end():
     value = [torch.rand(2)]
-    value.append(value)
+    value += [value] * 50
     assert [each.tensors for each in find_unregistered(with_attribute(value))] == [1]
