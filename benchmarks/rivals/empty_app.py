@@ -91,6 +91,7 @@ def init(
     scheme: Text = None,
     rule: Texts = None,
     out: Text = None,
+    max_shard_size: Text = None,
     threads: Number = None,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     allow: Texts = None,
