@@ -17,7 +17,7 @@ _UNITS: Final[Mapping[str, int]] = MappingProxyType(
         "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
     }
 )  # fmt: skip
-_SIZE: Final = re.compile(r"(\d{1,20}(?:\.\d{1,20})?) ?(\w*)", re.ASCII)
+_SIZE: Final = re.compile(r"(\d{1,20}(?:\.\d{1,20})?) ?([A-Za-z]*)", re.ASCII)
 
 
 def parse_size(text: str, where: str) -> int:

@@ -103,6 +103,7 @@ def _paint(line: _Line, total: int, done: _Count, over: Event) -> None:
         return
     with suppress(OSError, ValueError):  # the terminal may have gone; the work goes on
         drawing = _drawer(line, total)
+        drawing(done.value)  # a rate takes two looks
         while not over.wait(_INTERVAL):
             line.draw(drawing(done.value))
         line.erase()
@@ -116,14 +117,16 @@ def _drawer(stream: Any, total: int) -> Callable[[int], str]:
     from paramctl.render.layout import captured
 
     console = Console(file=stream, force_terminal=True, color_system=color_of(stream), legacy_windows=False)
-    columns = BarColumn(), TextColumn("{task.fields[amount]}"), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()
+    bar = BarColumn(style="dim", complete_style="none", finished_style="none")
+    columns = bar, TextColumn("{task.fields[amount]}"), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()
     progress = Progress(*columns, console=console, auto_refresh=False)
     task = progress.add_task("", total=total, amount="", rate="")
 
     def draw(done: int) -> str:
+        progress.update(task, completed=done)
         speed = progress.tasks[0].speed
         rate = "" if speed is None else f"{text.size(int(speed))}/s"
-        progress.update(task, completed=done, amount=f"{text.size(done)} of {text.size(total)}", rate=rate)
+        progress.update(task, amount=f"{text.size(done)} of {text.size(total)}", rate=rate)
         # In the last column a terminal may begin another line.
         return captured(console, progress.get_renderable(), width_of(stream) - 1).rstrip()
 
