@@ -17,7 +17,7 @@ BROKEN_INPUT, BUG, INTERRUPTED = 2, 3, 130
 def main() -> None:
     """Run the command line and exit: 0 done, 1 a check found something, 2 wrong input, 3 a bug, 130 interrupted.
 
-    A command that is terminated exits with 128 and the signal's number: 143 for SIGTERM.
+    A command that is told to end by a signal ends by that signal: for a shell, 143 for SIGTERM.
     """
     # A collection of the many objects that importing torch makes finds nothing and takes a third of its time.
     gc.disable()
@@ -26,7 +26,12 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
     warnings.showwarning = _show_warning
     _heed_signals()
-    code = run()
+    try:
+        code = run()
+    except Terminated as signalled:
+        signal.signal(signalled.number, signal.SIG_DFL)
+        os.kill(os.getpid(), signalled.number)
+        raise
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             if stream is not None:
@@ -36,11 +41,11 @@ def main() -> None:
 
 
 class Terminated(BaseException):
-    """A signal asks the process to end; `code` is what it exits with. Code of the user's own does not catch it."""
+    """A signal asks the process to end; no `SystemExit`, which code of the user's own might take for its own."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.code = 128 + number
+        self.number = number
 
 
 def _heed_signals() -> None:
@@ -80,8 +85,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Terminated as signalled:
-        return signalled.code
     except SystemExit as stop:
         if stop.code is None or isinstance(stop.code, int):
             return stop.code or 0

@@ -26,8 +26,8 @@ def names_in(directory):
     ("number", "code", "words", "begun"),
     [
         (signal.SIGINT, 130, [], 1),
-        (signal.SIGTERM, 143, ["--max-shard-size", "200B"], 4),
-        (signal.SIGHUP, 129, ["--max-shard-size", "200B"], 4),
+        (signal.SIGTERM, -signal.SIGTERM, ["--max-shard-size", "200B"], 4),
+        (signal.SIGHUP, -signal.SIGHUP, ["--max-shard-size", "200B"], 4),
     ],
 )
 def test_a_signal_leaves_the_old_file_and_no_other(number, code, words, begun, write, tmp_path):
@@ -53,8 +53,17 @@ def test_a_signal_while_threads_write_blocks_leaves_no_file(write, tmp_path):
         time.sleep(0.01)
     child.terminate()
     shown = child.communicate(timeout=30)
-    assert (child.returncode, *shown) == (143, b"", b"")
+    assert (child.returncode, *shown) == (-signal.SIGTERM, b"", b"")
     assert names_in(tmp_path) == {"spec.yaml"}
+
+
+def test_a_signal_does_not_wait_for_whoever_should_read_the_report(write):
+    spec = write("layers: [{Repeat: {times: 20000, layer: {Linear: [2, 2]}}}]")
+    child = subprocess.Popen([sys.executable, "-m", "paramctl", "list", spec, "-f", "csv"], stdout=subprocess.PIPE)
+    child.stdout.read(1)
+    child.terminate()
+    assert child.wait(timeout=30) == -signal.SIGTERM
+    child.stdout.close()
 
 
 def test_a_signal_that_is_ignored_as_by_nohup_stays_ignored(write, tmp_path):
