@@ -40,7 +40,7 @@ def writing_shards(
     safetensors_file.ensure_room(out.absolute().parent, total, "the shards")
     with ExitStack() as renaming:  # what was entered first is renamed last
         index = renaming.enter_context(replacing(index_path(out), where))
-        temporary = {path: renaming.enter_context(replacing(path, where)) for path in reversed(list(shards))}
+        temporary = {path: renaming.enter_context(replacing(path, where)) for path in shards}
         with ExitStack() as opened:
             places: dict[str, tuple[Path, Place]] = {}
             for path, tensors in shards.items():
