@@ -58,11 +58,7 @@ def writing(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[s
 
     """
     header, offsets, size = _layout(path, tensors, metadata)
-    free = shutil.disk_usage(path.parent).free
-    if size > free:
-        raise failure(
-            f"the file would take {text.size(size)} of disk; {text.size(free)} are free", where=str(path.parent)
-        )
+    ensure_room(path.parent, size, "the file")
     with path.open("wb") as file:
         file.write(header)
         file.flush()
@@ -75,6 +71,19 @@ def writing(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[s
                 _write_at(file.fileno(), memory, offsets[name] + start * held.element_size())
 
         yield place
+
+
+def ensure_room(directory: Path, nbytes: int, what: str) -> None:
+    """Refuse to write what the disk cannot hold.
+
+    Raises:
+        ParamctlError: with the bytes needed and the bytes free.
+
+    """
+    free = shutil.disk_usage(directory).free
+    if nbytes > free:
+        message = f"{what} would take {text.size(nbytes)} of disk; {text.size(free)} are free"
+        raise failure(message, where=str(directory))
 
 
 def _reserve(descriptor: int, size: int) -> None:
