@@ -16,6 +16,7 @@ from paramctl.checks import check_seed
 from paramctl.cli.options import check_dtype
 from paramctl.cli.output import print_note
 from paramctl.errors import failure
+from paramctl.shards import is_part
 from paramctl.sources.protocols import buildable
 from paramctl.sources.resolve import Opening, choose, open_model
 
@@ -54,6 +55,7 @@ def open_session(
     seed: int | None,
     dtype: str | None,
     writes: Mapping[str, str | None],
+    sharded: str | None = None,
     device: str = "cpu",
     arguments: list[str] | None = None,
 ) -> Session:
@@ -65,6 +67,7 @@ def open_session(
         seed: the seed, where one was typed.
         dtype: the dtype, where one was typed.
         writes: the files that the command will write, by their options.
+        sharded: the file instead of which it may write shards.
         device: where tensors with values go.
         arguments: those of a class or a function that MODEL names, as typed.
 
@@ -78,7 +81,7 @@ def open_session(
     chosen = choose(model)
     if chosen.note is not None:
         print_note(chosen.note)
-    _check_writes(Opening(chosen.model).path, writes)
+    _check_writes(Opening(chosen.model).path, writes, sharded)
     with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
         source = open_model(chosen.model, allow or [], arguments or [])
     if device != "cpu":
@@ -88,7 +91,7 @@ def open_session(
     return Session(source, source.seed if seed is None else seed, dtype)
 
 
-def _check_writes(model: Path, writes: Mapping[str, str | None]) -> None:
+def _check_writes(model: Path, writes: Mapping[str, str | None], sharded: str | None) -> None:
     """Refuse to write over the model, or two things into one file; devices and pipes take any number."""
     taken = {os.path.realpath(model): "MODEL"}
     for option, file in writes.items():
@@ -99,6 +102,12 @@ def _check_writes(model: Path, writes: Mapping[str, str | None]) -> None:
         if path in taken and not special:
             raise failure(f"{file} is the file of {taken[path]} too", where=option, hint="name another file")
         taken[path] = option
+    if sharded is not None:
+        out = Path(os.path.realpath(os.path.dirname(sharded)), os.path.basename(sharded))  # noqa: PTH119, PTH120
+        for path, owner in taken.items():
+            if is_part(Path(path), out):
+                message = f"{Path(path).name} is the file of {owner} too"
+                raise failure(message, where="--max-shard-size", hint="name another file")
 
 
 @contextmanager

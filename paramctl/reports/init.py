@@ -85,7 +85,8 @@ class InitReport(Report):
         seed: the seed.
         rng: what the values are drawn from.
         parameters: the values of each parameter.
-        written: the file that holds them.
+        written: the file that holds them: of shards, their index.
+        shards: the shards that the index lists; none where one file holds everything.
         with_values: whether their elements were asked for.
 
     """
@@ -98,6 +99,7 @@ class InitReport(Report):
     parameters: Sequence[InitializedParameter]
     rng: RandomSource = "streams"
     written: str | None = None
+    shards: Sequence[str] = ()
     with_values: bool = False
 
     def head(self) -> Row:
@@ -113,5 +115,5 @@ class InitReport(Report):
         return (parameter.fields() for parameter in self.parameters)
 
     def tail(self) -> Row:
-        """Return the file that was written."""
-        return {"written": self.written}
+        """Return the files that were written."""
+        return {"written": self.written, "shards": list(self.shards)}

@@ -52,6 +52,7 @@ def list_parameters(
     if tree:
         _check_tree(target.format, {"--stats": stats, "--values": values, "--sort": sort is not None})
     from paramctl.analysis.listing import ListOptions
+    from paramctl.cli.progress import watch
     from paramctl.cli.session import computing, open_session
     from paramctl.sources import listing
 
@@ -69,7 +70,7 @@ def list_parameters(
         values=values,
     )
     with computing(collecting=wanted.needs_values):
-        report = listing.list_parameters(session.source, wanted, seed=session.seed, dtype=session.dtype)
+        report = listing.list_parameters(session.source, wanted, seed=session.seed, dtype=session.dtype, watch=watch)
     emit(report, target)
 
 
