@@ -28,6 +28,11 @@ class Loss(StrEnum):
     CROSS_ENTROPY = "cross_entropy"
 
 
+class Rng(StrEnum):
+    STREAMS = "streams"
+    TORCH = "torch"
+
+
 class Mode(StrEnum):
     TRAIN = "train"
     EVAL = "eval"
@@ -75,6 +80,7 @@ def list_parameters(
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     sort: Annotated[SortKey | None, typer.Option(help="A key.")] = None,
     tree: Annotated[bool, typer.Option("--tree", help="A flag.")] = False,
+    arg: Texts = None,
     allow: Texts = None,
     key: Text = None,
     weights: Text = None,
@@ -93,8 +99,11 @@ def init(
     scheme: Text = None,
     rule: Texts = None,
     out: Text = None,
+    max_shard_size: Text = None,
     threads: Number = None,
+    rng: Annotated[Rng, typer.Option(help="A source.")] = Rng.STREAMS,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
+    arg: Texts = None,
     allow: Texts = None,
     key: Text = None,
     weights: Text = None,
@@ -110,6 +119,7 @@ def init(
 @app.command()
 def shared(
     model: Model = None,
+    arg: Texts = None,
     allow: Texts = None,
     key: Text = None,
     seed: Number = None,
@@ -126,10 +136,12 @@ def grad(
     model: Model = None,
     input_shape: Text = None,
     fill: Text = None,
+    given: Annotated[list[str] | None, typer.Option("--input", help="Some texts.")] = None,
     loss: Annotated[Loss | None, typer.Option(help="A loss.")] = None,
     passes: Annotated[int, typer.Option(min=1, help="A number.")] = 1,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     mode: Annotated[Mode, typer.Option(help="A mode.")] = Mode.TRAIN,
+    arg: Texts = None,
     allow: Texts = None,
     key: Text = None,
     weights: Text = None,

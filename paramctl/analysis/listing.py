@@ -9,8 +9,17 @@ from typing import Literal, TypeAlias
 
 from paramctl.errors import failure, nearest
 from paramctl.globs import compile_filter, compile_glob
-from paramctl.records import ITEM_SIZES, Inventory, ModuleRecord, ParameterRecord, Statistics, Values
+from paramctl.records import (
+    ITEM_SIZES,
+    Inventory,
+    ModuleRecord,
+    ParameterRecord,
+    Statistics,
+    UnregisteredRecord,
+    Values,
+)
 from paramctl.reports.listing import ListReport, ListTotals
+from paramctl.watching import Advance, Watch, unwatched
 
 SortKey: TypeAlias = Literal["name", "numel", "nbytes"]
 
@@ -131,6 +140,7 @@ def make_list_report(
     options: ListOptions,
     measure: Measure | None,
     notes: Sequence[str] = (),
+    watch: Watch = unwatched,
 ) -> ListReport:
     """Select, measure, sort and sum up the records of a model.
 
@@ -140,6 +150,7 @@ def make_list_report(
         options: what was asked for.
         measure: measures the tensors, if `options.needs_values`.
         notes: what the user should know besides.
+        watch: watches how far the measuring has come.
 
     Raises:
         ParamctlError: if there is no module of the path asked for.
@@ -158,7 +169,8 @@ def make_list_report(
         tree = build_tree(modules, shown)
     if measure is not None:
         prefix = f"{options.layer}." if options.layer else ""
-        shown = [_measured(record, measure(prefix + record.name)) for record in shown]
+        with watch(sum(record.nbytes for record in shown)) as advance:
+            shown = [_measured(record, prefix, measure, advance) for record in shown]
     return ListReport(
         model=model,
         parameters=sort_records(shown, options.sort),
@@ -168,7 +180,24 @@ def make_list_report(
         with_values=options.values,
         title=options.layer or None,
         notes=(*notes, *unmatched),
+        unregistered=_unregistered(held, options),
     )
+
+
+def _unregistered(held: Inventory, options: ListOptions) -> tuple[UnregisteredRecord, ...] | None:
+    """Select what is not registered by the names that parameters are selected by."""
+    if held.unregistered is None:
+        return None
+    prefix = f"{options.layer}." if options.layer else ""
+    inside = [
+        each._replace(
+            name=each.name.removeprefix(prefix), module=each.module.removeprefix(options.layer or "").lstrip(".")
+        )
+        for each in held.unregistered
+        if each.name.startswith(prefix)
+    ]
+    matches = compile_filter(options.include, options.exclude)
+    return tuple(each for each in inside if matches((each.name,)))
 
 
 def _useless_globs(records: Sequence[ParameterRecord], options: ListOptions) -> Iterator[tuple[str, str]]:
@@ -191,5 +220,7 @@ def _unmatched(option: str, glob: str, records: Sequence[ParameterRecord], optio
     return f"{option} {glob!r} matches no parameter; globs match whole dotted names{inside}{suggestion}"
 
 
-def _measured(record: ParameterRecord, measured: tuple[Statistics | None, Values | None]) -> ParameterRecord:
-    return record._replace(stats=measured[0], values=measured[1])
+def _measured(record: ParameterRecord, prefix: str, measure: Measure, advance: Advance) -> ParameterRecord:
+    stats, values = measure(prefix + record.name)
+    advance(record.nbytes)
+    return record._replace(stats=stats, values=values)

@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 from paramctl.checkpoints.kinds import SUFFIXES
 from paramctl.errors import ParamctlError, Problem, failure, nearest
-from paramctl.references import Allowance
+from paramctl.references import Allowance, parse_reference
 from paramctl.sources import examples
 from paramctl.sources.no_spec import SPEC_SUFFIXES, no_spec
 from paramctl.sources.protocols import Source
+from paramctl.sources.python import is_importable, open_python
 
 VARIABLE = "PARAMCTL_MODEL"
 DEFAULT_FILE = "paramctl.yaml"
@@ -42,16 +43,26 @@ def choose(typed: str | None) -> Chosen:
 
 
 class Opening(NamedTuple):
-    """What was typed to open a MODEL: itself, what may be imported for it, and which part of a checkpoint is wanted."""
+    """What was typed to open a MODEL.
+
+    Attributes:
+        model: the MODEL.
+        allowed: what may be imported for it.
+        arguments: those of the class or the function that it names.
+        key: the part of a checkpoint that is wanted.
+
+    """
 
     model: str
     allowed: Sequence[str] = ()
+    arguments: Sequence[str] = ()
     key: str | None = None
 
     @property
     def path(self) -> Path:
-        """The file or the directory that MODEL names."""
-        return Path(self.model)
+        """The file or the directory that MODEL names; in ``file.py:NAME`` that file."""
+        place, colon, _ = self.model.rpartition(":")
+        return Path(place if colon and place.endswith(".py") else self.model)
 
     @property
     def allowance(self) -> Allowance:
@@ -86,20 +97,30 @@ _KINDS: Final[Mapping[str, Callable[[Opening], Source]]] = MappingProxyType(
 """What opens a file, by how its name ends; the longest suffix that fits counts."""
 
 
-def open_model(model: str, allowed: Sequence[str] = (), *, key: str | None = None) -> Source:
+def open_model(
+    model: str, allowed: Sequence[str] = (), arguments: Sequence[str] = (), *, key: str | None = None
+) -> Source:
     """Open the model that a MODEL names.
 
     Args:
         model: the MODEL.
         allowed: the packages and files that a spec may import from, as typed.
+        arguments: those of the class or the function that MODEL names, as typed.
         key: the part of a checkpoint that is wanted.
 
     Raises:
-        ParamctlError: if there is no such model, or its spec or its file is wrong.
+        ParamctlError: if there is no such model, its spec or its file is wrong, or it takes no arguments.
 
     """
     _check_allowed(allowed)
-    asked = Opening(model, allowed, key)
+    asked = Opening(model, allowed, arguments, key)
+    code = _code_of(asked)
+    if code is not None:
+        _refuse_key(asked)
+        return code
+    if arguments:
+        hint = "they are those of a class or a function, where MODEL is file.py:NAME or package.module:NAME"
+        raise failure(f"{model} takes no arguments", where="--arg", hint=hint)
     if model == "-":
         from paramctl.sources.spec import read_stdin
 
@@ -130,6 +151,18 @@ def _open_directory(asked: Opening) -> Source:
         message = f"{asked.model} is a directory, and holds no checkpoint"
         raise failure(message, where="MODEL", hint=_in_directory(asked.path))
     return source
+
+
+def _code_of(asked: Opening) -> Source | None:
+    """Open what is written as a name in Python code: it may be imported, since it was typed."""
+    directory, text = Path(), asked.model
+    if text.startswith(examples.PREFIX):
+        directory, text = examples.directory(), text.removeprefix(examples.PREFIX)
+    is_file = _suffix_of(text) is not None and os.path.exists(text)  # noqa: PTH110  never raises
+    reference = None if is_file or ":" not in text else parse_reference(text, directory)
+    if reference is None or (reference.path is None and not is_importable(reference.module)):
+        return None
+    return open_python(asked.model, reference, asked.arguments)
 
 
 def _suffix_of(model: str) -> str | None:

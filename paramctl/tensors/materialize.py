@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -49,7 +50,7 @@ def draw_buffer(name: str, buffer: torch.Tensor, programs: Programs, seed: int) 
     if not buffer.is_meta:
         return buffer
     values = torch.zeros(buffer.shape, dtype=buffer.dtype, device="cpu")
-    run_program(programs.of(buffer), values, streams.generator(seed, name))
+    run_program(programs.of(buffer), values, partial(streams.generator, seed, name))
     return values
 
 
@@ -68,6 +69,8 @@ def materialize(
             replaced[id(tensor)] = nn.Parameter(values, requires_grad=tensor.requires_grad)
         else:
             tensor.data = values
+            if tensor.grad is not None:
+                tensor.grad = tensor.grad.to(device)
     for name, buffer in net.named_buffers():
         values = draw_buffer(name, buffer, programs, seed).to(device)
         if buffer.is_meta:
@@ -85,9 +88,9 @@ def materialize(
 
 
 def needed_bytes(net: nn.Module) -> int:
-    """Return the bytes that drawing a model takes when all of it is kept: each parameter and buffer counts once."""
+    """Return the bytes that drawing a model takes when all of it is kept: each tensor without values counts once."""
     tensors = (*net.parameters(), *net.buffers())
-    return sum(map(bytes_of, tensors)) + max(map(float32_bytes, tensors), default=0)
+    return sum(bytes_of(each) for each in tensors if each.is_meta) + max(map(float32_bytes, tensors), default=0)
 
 
 def largest_bytes(net: nn.Module) -> int:

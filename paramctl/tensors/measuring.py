@@ -5,7 +5,6 @@ from __future__ import annotations
 from paramctl.analysis.listing import ListOptions, Measure
 from paramctl.records import Inventory, Statistics, Values
 from paramctl.tensors.built import BuiltModel
-from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.materialize import draw_buffer, largest_bytes, needed_bytes, plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.statistics import measure
@@ -29,4 +28,4 @@ def measurable(built: BuiltModel, options: ListOptions, *, seed: int) -> tuple[I
         tensor = drawing.draw(seed) if drawing else draw_buffer(name, buffers[name], built.programs, seed)
         return measure(tensor) if options.stats else None, TensorValues(tensor) if options.values else None
 
-    return take_inventory(built.net), measure_named, [*built.notes, *notes]
+    return built.inventory(), measure_named, [*built.notes, *notes]

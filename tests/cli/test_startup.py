@@ -34,6 +34,7 @@ TELL = (
         (["list", "example:no"], 2),
         (["init", "example:mlp", "--scheme", "norml"], 2),
         (["init", "example:mlp", "--rule", "x"], 2),
+        (["init", "example:mlp", "--max-shard-size", "1KB"], 2),
         (["grad", "example:mlp", "--input-shape", "2x4"], 2),
         (["list", "yaml.yaml"], 2),
         (["list", "structure.yaml"], 2),
@@ -44,6 +45,11 @@ TELL = (
         (["shared", "x.safetensors"], 0),
         (["list", "x.pt"], 0),
         (["list", "broken.pt"], 2),
+        (["list", "net.py"], 2),
+        (["list", "nett.py:Net"], 2),
+        (["list", "net.py:Net", "--arg", "width"], 2),
+        (["list", "no_such_module:Net"], 2),
+        (["grad", "net.py:Net", "--input", "2,4:in64"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
@@ -55,6 +61,7 @@ def test_what_can_be_answered_without_torch_is(words, code, process, write):
     save_file({"w": torch.ones(1)}, "x.safetensors")
     torch.save({"w": torch.ones(1)}, "x.pt")
     write("text", "broken.pt")
+    write("class Net: pass", "net.py")
     result = process(*words, code=TELL)
     assert result.code == code, result.err
     assert "torch" not in result.err.splitlines()[-1]

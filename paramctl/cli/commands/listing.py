@@ -39,6 +39,7 @@ def list_parameters(
     values: options.Values = False,
     sort: Annotated[SortKey | None, typer.Option(help="Sizes largest first. Default: model order.")] = None,
     tree: Annotated[bool, typer.Option("--tree", help="The modules as a tree, equal blocks folded.")] = False,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     key: options.Key = None,
     weights: options.Weights = None,
@@ -53,11 +54,20 @@ def list_parameters(
     if tree:
         _check_tree(target.format, {"--stats": stats, "--values": values, "--sort": sort is not None})
     from paramctl.analysis.listing import ListOptions
+    from paramctl.cli.progress import watch
     from paramctl.cli.session import computing, open_session
     from paramctl.sources import listing
 
     session = open_session(
-        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, key=key, weights=weights
+        model,
+        allow,
+        seed=seed,
+        dtype=dtype,
+        writes={"--output": output},
+        device=device,
+        arguments=arg,
+        key=key,
+        weights=weights,
     )
     wanted = ListOptions(
         include=include or (),
@@ -70,7 +80,7 @@ def list_parameters(
         values=values,
     )
     with computing(collecting=wanted.needs_values):
-        report = listing.list_parameters(session.source, wanted, seed=session.seed, dtype=session.dtype)
+        report = listing.list_parameters(session.source, wanted, seed=session.seed, dtype=session.dtype, watch=watch)
     emit(report, target)
 
 

@@ -8,6 +8,7 @@ from paramctl.cli.output import emit
 
 def shared(
     model: options.Model = None,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     key: options.Key = None,
     seed: options.Seed = None,
@@ -20,7 +21,9 @@ def shared(
     from paramctl.cli.session import computing, open_session
     from paramctl.sources.sharing import find_shared
 
-    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, key=key)
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg, key=key
+    )
     with computing():
         report = find_shared(session.source, dtype=session.dtype)
     emit(report, options.output_of(output_format, output))
