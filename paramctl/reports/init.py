@@ -88,6 +88,7 @@ class InitReport(Report):
         written: the file that holds them: of shards, their index.
         shards: the shards that the index lists; none where one file holds everything.
         with_values: whether their elements were asked for.
+        kept: what a parameter's values are where no rule reaches it; for the eye.
 
     """
 
@@ -101,6 +102,7 @@ class InitReport(Report):
     written: str | None = None
     shards: Sequence[str] = ()
     with_values: bool = False
+    kept: str = "layer's own"
 
     def head(self) -> Row:
         """Return the seed, and what it is the seed of."""

@@ -91,6 +91,7 @@ def initialize(
         written=None if target is None else str(target.written),
         shards=() if target is None else [str(path) for path in target.shards],
         with_values=with_values,
+        kept=built.kept,
         notes=(*built.notes, *notes),
     )
 

@@ -57,7 +57,12 @@ def load(built: BuiltModel, checkpoint: Checkpoint, weights: str) -> BuiltModel:
     _put(built.net, values)
     notes = [f"values cast from {before} to {after}, the dtype of the model" for before, after in sorted(casts)]
     return replace(
-        built, rules=(), programs=record_programs(built.net), notes=(*built.notes, *checkpoint.notes, *notes)
+        built,
+        rules=(),
+        programs=record_programs(built.net),
+        kept="as loaded",
+        as_script=None,
+        notes=(*built.notes, *checkpoint.notes, *notes),
     )
 
 

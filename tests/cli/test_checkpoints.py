@@ -107,6 +107,14 @@ class TestWeights:
         expected = dict(net.named_parameters()) | {"head.bias": torch.ones(2)}
         assert all(torch.equal(values[name], each) for name, each in expected.items())
 
+    def test_what_was_loaded_is_kept_under_the_generator_of_a_script_too(self, net, report, paramctl):
+        torch.save(net.state_dict(), "w.pt")
+        words = ("init", "spec.yaml", "--weights", "w.pt", "--rng", "torch", "--rule", "head.*=normal", "--values")
+        values = {each["name"]: torch.tensor(each["values"]) for each in report(*words)["parameters"]}
+        assert torch.equal(values["body.weight"], net.body.weight)
+        assert not torch.equal(values["head.weight"], net.head.weight)
+        assert "as loaded" in paramctl(*words).out
+
     def test_gradients_are_those_of_the_loaded_model(self, net, report):
         torch.save(net.state_dict(), "w.pt")
         told = report("grad", "spec.yaml", "--weights", "w.pt", "--mode", "eval", "--fill", "ones", "--values")

@@ -20,7 +20,7 @@ def page(report: InitReport, *, styled: bool) -> Iterator[Block]:
         yield line("There are no parameters here.")
         return
     names = name_cells(((row.name, *row.aliases) for row in rows), styled=styled)
-    rules = [text.escape(" → ".join(map(str, row.rules[row.replaced :]))) or "layer's own" for row in rows]
+    rules = [text.escape(" → ".join(map(str, row.rules[row.replaced :]))) or report.kept for row in rows]
     mean, std, *others = statistics_columns([row.stats for row in rows], norm=False)
     yield TableData(
         (
