@@ -12,6 +12,7 @@ from paramctl.errors import ParamctlError, failure, nearest
 MAX_NAMES: Final = 5_000_000
 MAX_DEPTH: Final = 200
 """The names and the nesting that are followed, as in a spec."""
+_BITS: Final = 64
 _MOST_LISTED: Final = 8
 _MOST_PATHS: Final = 1000
 _USUAL: Final = (
@@ -63,7 +64,7 @@ def _weights(root: Any, holders: _Holders) -> Part:
     path: list[str] = []
     others: list[str] = []
     while isinstance(root, dict) and not any(isinstance(value, Tensor) for value in root.values()):
-        inside = {str(key): value for key, value in root.items() if holders.hold(value)}
+        inside = {key: value for key, value in _items(root) if holders.hold(value)}
         chosen = next((usual for usual in _USUAL if usual in inside), None)
         if chosen is None:
             break
@@ -124,9 +125,15 @@ def _children(value: Any) -> Sequence[Any]:
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        yield from ((str(key), child) for key, child in value.items())
+        yield from ((key if isinstance(key, str) else _text_of(key), child) for key, child in value.items())
     else:
         yield from ((str(i), child) for i, child in enumerate(value))
+
+
+def _text_of(key: Any) -> str:
+    """Write a key that is no text: a number as it is, and whatever else by its kind, since it may be of any size."""
+    short = key is None or isinstance(key, bool | float) or (isinstance(key, int) and key.bit_length() <= _BITS)
+    return str(key) if short else f"<{type(key).__name__}>"
 
 
 def _named(root: Any, holders: _Holders, alone: str) -> dict[str, Tensor]:

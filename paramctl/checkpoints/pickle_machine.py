@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -299,7 +300,8 @@ def _quoted(machine: Machine) -> None:
     text = machine.window.line()
     if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in {b"'", b'"'}:
         raise PickleError("a text has no quotes")
-    machine.push(codecs.escape_decode(text[1:-1])[0].decode("latin-1"))
+    with warnings.catch_warnings(action="ignore"):  # of an escape that is none
+        machine.push(codecs.escape_decode(text[1:-1])[0].decode("latin-1"))
 
 
 def _number(machine: Machine, form: str) -> int:

@@ -22,8 +22,8 @@ def find_module(root: Any) -> tuple[str | None, Global] | None:
     """Return the key under which a module stands (None: at the top), and its class; None where there is no module."""
     if is_module(root):
         return None, root.made_by
-    members = root.items() if isinstance(root, dict) else ()
-    return next(((str(key), value.made_by) for key, value in members if is_module(value)), None)
+    members = ((key, each) for key, each in root.items() if isinstance(key, str)) if isinstance(root, dict) else ()
+    return next(((key, value.made_by) for key, value in members if is_module(value)), None)
 
 
 def with_states(root: Any) -> Any:
@@ -63,4 +63,6 @@ def _texts(held: Any) -> set[str]:
 
 
 def _items(held: Any) -> Iterator[tuple[str, Any]]:
-    yield from ((str(name), value) for name, value in (held.items() if isinstance(held, dict) else ()))
+    for name, value in held.items() if isinstance(held, dict) else ():
+        if isinstance(name, str):
+            yield name, value

@@ -23,6 +23,9 @@ _MAGIC = (
 )
 
 
+_LONGEST = 400
+
+
 @dataclass(frozen=True, slots=True)
 class OpenFile:
     """A regular file, or a stretch of one, that is open for positioned reads.
@@ -84,8 +87,13 @@ class OpenFile:
 
     def wrong(self, message: str, *, byte: int | None = None, tensor: str | None = None) -> ParamctlError:
         """Return the error for a mistake in the file, at a byte or in what it says of a tensor."""
-        place = tensor if byte is None else f"byte {self.base + byte:,}"
-        return failure(message, where=self.name, path=place, hint=_meant(self.read(0, 32)))
+        place = f"byte {self.base + byte:,}" if byte is not None else tensor and clipped(tensor)
+        return failure(clipped(message), where=self.name, path=place, hint=_meant(self.read(0, 32)))
+
+
+def clipped(text: str) -> str:
+    """Return a text that a file has part in, cut to what a person reads: it may be of any length."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 @contextmanager

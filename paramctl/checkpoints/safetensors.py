@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from math import prod
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from paramctl.checkpoints.ordering import in_model_order
 from paramctl.checkpoints.reading import OpenFile, opened
-from paramctl.checkpoints.stored import Checkpoint, Piece, contiguous_piece
+from paramctl.checkpoints.stored import MAX_DIMENSIONS, Checkpoint, Piece, contiguous_piece
 from paramctl.checkpoints.strict_json import check_texts, doubled, kind, parse_object, short
 from paramctl.errors import nearest
 from paramctl.records import ITEM_SIZES, ParameterRecord, Shape
@@ -33,8 +33,6 @@ MAX_HEADER: Final = 100_000_000
 """The longest header, in bytes, that the format's own library reads."""
 _LENGTH: Final = 8
 """The bytes of the header's length, with which a file begins."""
-_MANY: Final = 16
-"""From so many dimensions on, a product of sizes is watched while it grows."""
 _LARGEST: Final = 2**63 - 1
 _METADATA: Final = "__metadata__"
 _FIELDS: Final = ("dtype", "shape", "data_offsets")
@@ -166,7 +164,7 @@ def _all_right(
         set(map(type, codes)) == {str}
         and DTYPES.keys() >= set(codes)
         and set(map(type, shapes)) == {list}
-        and max(map(len, shapes)) < _MANY
+        and max(map(len, shapes)) <= MAX_DIMENSIONS
         and {int}.issuperset(map(type, chain(starts, ends, chain.from_iterable(shapes))))
         and min(chain.from_iterable(shapes), default=0) >= 0
         and max(chain.from_iterable(shapes), default=0) <= _LARGEST
@@ -193,7 +191,9 @@ def _check_entry(file: OpenFile, entry: _Entry, nbytes: int) -> None:
         raise file.wrong(message, tensor=name)
     if type(shape) is not list or any(type(size) is not int or not 0 <= size <= _LARGEST for size in shape):
         raise file.wrong(f"{short(shape)} is no shape", tensor=name)
-    if _guarded_product(size for size in shape if size) > _LARGEST:
+    if len(shape) > MAX_DIMENSIONS:
+        raise file.wrong(f"it has {len(shape):,} dimensions; torch takes {MAX_DIMENSIONS}", tensor=name)
+    if prod(size for size in shape if size) > _LARGEST:
         raise file.wrong(f"the sizes of {short(shape)} overflow 64 bits", tensor=name)
     needed = prod(shape) * ITEM_SIZES[dtype]
     if needed != end - start:
@@ -226,16 +226,6 @@ def _dtype(file: OpenFile, name: str, code: object) -> str:
         hint = nearest(code, DTYPES)
         raise file.wrong(f"there is no dtype {code!r}" + (f"; {hint}" if hint else ""), tensor=name)
     return DTYPES[code]
-
-
-def _guarded_product(sizes: Iterable[int]) -> int:
-    """Return the product, or the first part of it that overflows: thousands of sizes have one of millions of digits."""
-    product = 1
-    for size in sizes:
-        product *= size
-        if product > _LARGEST:
-            break
-    return product
 
 
 def _check_coverage(file: OpenFile, entries: Sequence[_Entry], data: int) -> None:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from paramctl.errors import failure, nearest
 from paramctl.records import ITEM_SIZES, Inventory, ModuleRecord, ParameterRecord, Shape
 
+MAX_DIMENSIONS = 64
+"""The most dimensions of a tensor; torch's own loops take no more."""
 MAX_DEPTH = 200
 """The deepest nesting of modules that a tree shows, as in a spec."""
 

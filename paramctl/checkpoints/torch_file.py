@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from paramctl.checkpoints.pickle_machine import Call, Global, Machine, PickleError
 from paramctl.checkpoints.pickled_modules import find_module, with_states
-from paramctl.checkpoints.reading import OpenFile, opened
+from paramctl.checkpoints.reading import OpenFile, clipped, opened
 from paramctl.checkpoints.torch_objects import CALLS, Storage, storage, unknown
 from paramctl.checkpoints.window import Window
 from paramctl.checkpoints.zip_archive import SIGNATURE, Extent, ZipArchive, read_archive
@@ -21,6 +21,7 @@ _MAGIC: Final = 0x1950A86A20F9469CFC6C
 _PROTOCOL: Final = 1001
 _TAR: Final = (257, b"ustar")
 _LENGTH: Final = 8
+_LONGEST_NAME: Final = 80
 
 
 class TorchFile(NamedTuple):
@@ -201,7 +202,13 @@ def _refusal(file: OpenFile, root: Any, places: Mapping[Global, int], refused: l
 def refusal(file: OpenFile, places: Mapping[Global, int], refused: Sequence[Global]) -> ParamctlError:
     """Return the error for names that are no part of a checkpoint, at the byte of the first."""
     first, *others = refused
-    more = f" (and {', '.join(map(str, others[:5]))}{', …' if len(others) > 5 else ''})" if others else ""
-    message = f"it would import {first}{more}, which is no part of a checkpoint; nothing of it was run"
+    more = (
+        f" (and {', '.join(str(each)[:_LONGEST_NAME] for each in others[:5])}{', …' if len(others) > 5 else ''})"
+        if others
+        else ""
+    )
+    message = (
+        f"it would import {str(first)[:_LONGEST_NAME]}{more}, which is no part of a checkpoint; nothing of it was run"
+    )
     hint = "save tensors and plain values alone, such as model.state_dict()"
-    return failure(message, where=file.name, path=f"byte {file.base + places[first]:,}", hint=hint)
+    return failure(clipped(message), where=file.name, path=f"byte {file.base + places[first]:,}", hint=hint)

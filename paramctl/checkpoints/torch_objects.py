@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from paramctl.checkpoints.pickle_machine import Call, Global, PickleError
-from paramctl.checkpoints.stored import contiguous_strides, span_of
+from paramctl.checkpoints.stored import MAX_DIMENSIONS, contiguous_strides, span_of
 from paramctl.records import ITEM_SIZES, Shape
 
 _LARGEST: Final = 2**63 - 1
@@ -148,6 +148,8 @@ def sizes(given: Any, what: str) -> Shape:
     """
     if type(given) is not tuple or any(type(size) is not int or not 0 <= size <= _LARGEST for size in given):
         raise PickleError(f"the {what} of a tensor is no tuple of sizes")
+    if len(given) > MAX_DIMENSIONS:
+        raise PickleError(f"a tensor has {len(given):,} dimensions; torch takes {MAX_DIMENSIONS}")
     product = 1
     for size in given if what == "shape" else ():
         product *= max(size, 1)

@@ -194,6 +194,18 @@ class TestNesting:
         with pytest.raises(ParamctlError, match="more than 5,000,000 names"):
             saved(value)
 
+    def test_keys_that_are_no_texts_have_short_names(self, saved):
+        state = {
+            "s": {
+                1: torch.ones(1),
+                None: torch.ones(1),
+                1.5: torch.ones(1),
+                (1, 2): torch.ones(1),
+                10**9999: torch.ones(1),
+            }
+        }
+        assert [each.name for each in saved(state).records] == ["s.1", "s.None", "s.1.5", "s.<tuple>", "s.<int>"]
+
     def test_two_tensors_of_one_name_are_an_error(self, saved):
         with pytest.raises(ParamctlError, match=r"a\.b: two tensors have this name"):
             saved({"a.b": torch.ones(1), "a": {"b": torch.ones(2)}})
@@ -311,6 +323,8 @@ class TestDamage:
             (archive(b"\x80\x02."), "takes a value where there is none"),
             (archive(b"\x80\x02}]K\x01s."), "a key is a list"),
             (archive(b"\x80\x02}" + b"(" * 1 + b")" + b"\x85" * 100_000 + b"K\x01u."), "a key is nested too deeply"),
+            (archive(b"S'\\q'\n."), "holds no tensors"),
+            (archive(b"c" + b"m" * 5000 + b"\nname\n."), f"it would import {'m' * 80}, which"),
             (archive(b"\x80\x02K\x05K\x06a."), "appends to what is no list"),
             (archive(b"\x80\x02K\x05)R."), "what is called is no function"),
             (archive(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R."), "the pickle is damaged"),
@@ -337,6 +351,7 @@ class TestDamage:
             ("shape", (4,), "reaches byte 16 of the storage '0', which has 12"),
             ("shape", (-3,), "no tuple of sizes"),
             ("shape", (2**62, 2**62), "the sizes of a tensor overflow 64 bits"),
+            ("shape", (1,) * 65, "a tensor has 65 dimensions"),
             ("shape", (3, 1), "2 sizes and 1 strides"),
             ("strides", (10**9,), "of the storage '0', which has 12"),
             ("strides", (-1,), "no tuple of sizes"),
