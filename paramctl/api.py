@@ -12,6 +12,7 @@ from torch import nn
 
 from paramctl import checks
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
+from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.analysis.sharing import find_groups
 from paramctl.errors import ParamctlError, failure
 from paramctl.records import Statistics, Values
@@ -49,6 +50,7 @@ def list_parameters(
     buffers: bool = False,
     stats: bool = False,
     values: bool = False,
+    hist: bool = False,
     sort: SortKey | None = None,
     tree: bool = False,
 ) -> ParameterListing:
@@ -70,6 +72,7 @@ def list_parameters(
         buffers=buffers,
         stats=stats,
         values=values,
+        hist=hist,
         sort=sort,
         tree=tree,
     )
@@ -78,7 +81,8 @@ def list_parameters(
     def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
         tensor = tensors[name]
         check_memory([(name, tensor)])
-        return measure(tensor) if stats else None, TensorValues.copied(tensor) if values else None
+        stats = measure(tensor, hist=hist) if options.measures else None
+        return stats, TensorValues.copied(tensor) if values else None
 
     report = make_list_report(
         type(module).__name__,
@@ -96,6 +100,7 @@ def initialize(
     rules: Mapping[str, SchemeLike] | Sequence[tuple[str, SchemeLike]] = (),
     seed: int = 0,
     values: bool = False,
+    hist: bool = False,
 ) -> Initialization:
     """Initialise the parameters of a module in place, unrecorded by autograd, as `paramctl init` does.
 
@@ -108,6 +113,7 @@ def initialize(
         rules: globs with the scheme for every parameter that they match, in order, after `scheme`.
         seed: the seed; a parameter's values depend on it, the parameter's name and shape and what reaches it.
         values: whether the report holds a copy of the elements.
+        hist: whether it holds histograms of them.
 
     Raises:
         ParamctlError: if an argument is wrong, a scheme does not fit a parameter, a function fails, or if the module
@@ -124,8 +130,16 @@ def initialize(
     rows = []
     for drawing in drawings:
         drawn = drawing.draw(seed)
-        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values))
-    report = InitReport(model=type(module).__name__, seed=seed, parameters=rows, with_values=values, notes=tuple(notes))
+        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values, hist=hist))
+    notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
+    report = InitReport(
+        model=type(module).__name__,
+        seed=seed,
+        parameters=rows,
+        with_values=values,
+        with_histograms=hist,
+        notes=tuple(notes),
+    )
     return Initialization.of(report)
 
 
@@ -159,6 +173,7 @@ def gradients(
     train: bool | None = None,
     seed: int = 0,
     values: bool = False,
+    hist: bool = False,
 ) -> Gradients:
     """Run forward and backward, and report the gradients before and after; the module is left as it was found.
 
@@ -174,6 +189,7 @@ def gradients(
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
         values: whether the report holds a copy of the gradients' elements.
+        hist: whether it holds histograms of them.
 
     Raises:
         ParamctlError: if an argument is wrong or a pass fails, or if the module has lazy layers that have not run, a
@@ -205,7 +221,7 @@ def gradients(
         if values:
             run = replace(run, gradients=[None if each is None else each.clone() for each in run.gradients])
         report = make_grad_report(
-            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values
+            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values, hist=hist
         )
     return Gradients.of(report)
 

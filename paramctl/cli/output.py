@@ -16,6 +16,7 @@ import typer
 from paramctl.errors import ParamctlError, Problem, failure
 from paramctl.files import replacing
 from paramctl.render.formats import OutputFormat, render
+from paramctl.render.sketch import LEVELS, in_ascii
 from paramctl.render.text import escape
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def emit(report: Report, output: Output) -> None:
     if file is None:
         stdout = _stdout()
         pieces = render(report, output.format, _width(stdout), _color(stdout))
-        _write_stdout(pieces, machine=output.format is not OutputFormat.TABLE)
+        machine = output.format is not OutputFormat.TABLE
+        _write_stdout(pieces if machine or _has(stdout, LEVELS) else map(in_ascii, pieces), machine=machine)
     else:
         _write_file(file, render(report, output.format, _columns() or _UNBOUNDED, None))
 
@@ -144,6 +146,15 @@ def _color(stream: TextIO) -> str | None:
     if os.environ.get("FORCE_COLOR", "0") not in {"", "0"}:
         return "standard"
     return "standard" if stream.isatty() and os.environ.get("TERM") != "dumb" else None
+
+
+def _has(stream: TextIO, characters: str) -> bool:
+    """Tell whether a stream's encoding has all of some characters."""
+    try:
+        characters.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _width(stream: TextIO) -> int:

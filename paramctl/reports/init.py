@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from paramctl.records import Shape, Statistics, Values
-from paramctl.reports.base import Report, Row, finite, statistics_fields
+from paramctl.records import Histogram, Shape, Statistics, Values
+from paramctl.reports.base import Report, Row, finite, histogram_fields, statistics_fields
 from paramctl.schemes import SCHEMES, Moments
 
 
@@ -34,7 +34,7 @@ class InitializedParameter:
     Attributes:
         name, aliases, shape: the parameter.
         rules: the rules that reached it, in order; empty where it keeps its layer's own values.
-        stats: the statistics of its values.
+        stats: the statistics of its values; None where its dtype has none.
         expected: what the formula promises; None where none does.
         deviates: whether the values are off by more than five standard errors; None where nothing is promised.
         note: why a rule for the whole model did not apply.
@@ -47,14 +47,19 @@ class InitializedParameter:
     aliases: tuple[str, ...]
     shape: Shape
     rules: tuple[AppliedRule, ...]
-    stats: Statistics
+    stats: Statistics | None
     expected: Moments | None
     deviates: bool | None
     note: str | None
     replaced: int = 0
     values: Values | None = None
 
-    def fields(self) -> Row:
+    @property
+    def histogram(self) -> Histogram | None:
+        """The histogram of its values, where it was asked for."""
+        return None if self.stats is None else self.stats.histogram
+
+    def fields(self, *, with_histogram: bool = False) -> Row:
         """Return the row as plain data."""
         expected = self.expected
         row = {
@@ -67,6 +72,8 @@ class InitializedParameter:
             "deviates": self.deviates,
             "note": self.note,
         }
+        if with_histogram:
+            row["histogram"] = histogram_fields(self.histogram)
         return row if self.values is None else row | {"values": self.values.nested()}
 
 
@@ -83,6 +90,7 @@ class InitReport(Report):
         parameters: the values of each parameter.
         written: the file that holds them.
         with_values: whether their elements were asked for.
+        with_histograms: whether histograms were asked for.
 
     """
 
@@ -94,6 +102,7 @@ class InitReport(Report):
     parameters: Sequence[InitializedParameter]
     written: str | None = None
     with_values: bool = False
+    with_histograms: bool = False
 
     def head(self) -> Row:
         """Return the seed."""
@@ -101,11 +110,11 @@ class InitReport(Report):
 
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""
-        return (*self.row_fields, "values") if self.with_values else self.row_fields
+        return (*self.row_fields, *["histogram"] * self.with_histograms, *["values"] * self.with_values)
 
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""
-        return (parameter.fields() for parameter in self.parameters)
+        return (parameter.fields(with_histogram=self.with_histograms) for parameter in self.parameters)
 
     def tail(self) -> Row:
         """Return the file that was written."""

@@ -127,12 +127,14 @@ class Drawing:
             raise failure(message, where=step.where) from error
 
 
-def describe_initialized(drawing: Drawing, values: torch.Tensor, *, with_values: bool) -> InitializedParameter:
+def describe_initialized(
+    drawing: Drawing, values: torch.Tensor, *, with_values: bool, hist: bool = False
+) -> InitializedParameter:
     """Measure what a drawing gave, and hold it against what its formulas promise."""
-    return describe_measured(drawing, measure(values), TensorValues(values) if with_values else None)
+    return describe_measured(drawing, measure(values, hist=hist), TensorValues(values) if with_values else None)
 
 
-def describe_measured(drawing: Drawing, stats: Statistics, values: Values | None = None) -> InitializedParameter:
+def describe_measured(drawing: Drawing, stats: Statistics | None, values: Values | None = None) -> InitializedParameter:
     """Hold the statistics of what a drawing gave against what its formulas promise."""
     target = drawing.plan.target
     record = target.record
@@ -146,7 +148,7 @@ def describe_measured(drawing: Drawing, stats: Statistics, values: Values | None
         rules=tuple(AppliedRule(scheme=rule.label, args=rule.options) for rule in drawing.plan.rules),
         stats=stats,
         expected=expected,
-        deviates=None if expected is None else deviates(record, stats, expected),
+        deviates=None if expected is None or stats is None else deviates(record, stats, expected),
         note=drawing.plan.note,
         replaced=len(drawing.plan.rules) - len(drawing.plan.steps),
         values=values,

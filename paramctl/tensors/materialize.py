@@ -90,12 +90,6 @@ def needed_bytes(net: nn.Module) -> int:
     return sum(map(bytes_of, tensors)) + max(map(float32_bytes, tensors), default=0)
 
 
-def largest_bytes(net: nn.Module) -> int:
-    """Return the bytes that drawing a model takes when one parameter or buffer is kept at a time."""
-    tensors = (*net.parameters(), *net.buffers())
-    return max((bytes_of(tensor) + float32_bytes(tensor) for tensor in tensors), default=0)
-
-
 def float32_bytes(tensor: torch.Tensor) -> int:
     """Return what drawing a tensor takes beside it where its dtype is smaller, and drawn in float32."""
     narrow = tensor.is_floating_point() and tensor.element_size() < torch.float32.itemsize

@@ -29,7 +29,13 @@ _TEMPORARIES: Final = 3
 
 
 def produce(
-    drawings: Sequence[Drawing], seed: int, put: Put, *, threads: int | None = None, with_values: bool = False
+    drawings: Sequence[Drawing],
+    seed: int,
+    put: Put,
+    *,
+    threads: int | None = None,
+    with_values: bool = False,
+    hist: bool = False,
 ) -> list[InitializedParameter]:
     """Draw and measure every parameter.
 
@@ -41,6 +47,7 @@ def produce(
         put: takes the values.
         threads: how many threads draw and measure blocks; None for as many as there are cores for this process.
         with_values: whether the reports hold the elements; then every parameter is drawn whole, and kept.
+        hist: whether their statistics have histograms.
 
     Raises:
         ParamctlError: if a rule cannot be followed, or the values cannot be put.
@@ -52,19 +59,20 @@ def produce(
         if i not in in_blocks:
             values = drawing.draw(seed)
             put(id(drawing.tensor), 0, values)
-            stats = measure(values, threads=threads)
+            stats = measure(values, threads=threads, hist=hist)
             rows[i] = describe_measured(drawing, stats, TensorValues(values) if with_values else None)
     if in_blocks:
-        rows |= _all_in_blocks({i: drawings[i] for i in sorted(in_blocks)}, seed, put, threads or available_threads())
+        blockwise = {i: drawings[i] for i in sorted(in_blocks)}
+        rows |= _all_in_blocks(blockwise, seed, put, threads or available_threads(), hist=hist)
     return [rows[i] for i in range(len(drawings))]
 
 
 def _all_in_blocks(
-    drawings: Mapping[int, Drawing], seed: int, put: Put, threads: int
+    drawings: Mapping[int, Drawing], seed: int, put: Put, threads: int, *, hist: bool
 ) -> dict[int, InitializedParameter]:
     stop = Event()
     with one_thread_each(min(threads, len(drawings))) as pool:
-        pending = {i: pool.submit(_in_blocks, drawing, seed, put, stop) for i, drawing in drawings.items()}
+        pending = {i: pool.submit(_in_blocks, drawing, seed, put, stop, hist=hist) for i, drawing in drawings.items()}
         try:
             return {i: future.result() for i, future in pending.items()}
         except BaseException:
@@ -72,14 +80,19 @@ def _all_in_blocks(
             raise
 
 
-def _in_blocks(drawing: Drawing, seed: int, put: Put, stop: Event) -> InitializedParameter:
+def _in_blocks(drawing: Drawing, seed: int, put: Put, stop: Event, *, hist: bool) -> InitializedParameter:
     total = Partial()
     for start, block in draw_blocks(drawing, seed):
         if stop.is_set():
             break
         put(id(drawing.tensor), start, block)
-        total = reduce(Partial.merged, map(measure_block, torch.split(block, BLOCK)), total)
+        measured = (measure_block(part, hist=hist) for part in torch.split(block, BLOCK))
+        total = reduce(Partial.merged, measured, total)
     return describe_measured(drawing, total.statistics())
+
+
+def drop(_: int, __: int, ___: torch.Tensor) -> None:
+    """Take values that nobody asked to keep."""
 
 
 def bytes_needed(drawings: Sequence[Drawing], *, copies: int) -> int:

@@ -35,6 +35,7 @@ class PassOptions:
     train: bool = True
     device: str = "cpu"
     with_values: bool = False
+    hist: bool = False
 
 
 def gradients(spec: Spec, model: str, options: PassOptions, *, seed: int, dtype: str | None = None) -> GradReport:
@@ -73,6 +74,7 @@ def gradients(spec: Spec, model: str, options: PassOptions, *, seed: int, dtype:
         run,
         passes=options.passes,
         with_values=options.with_values,
+        hist=options.hist,
         notes=(*built.notes, *notes),
     )
 

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
-
+from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.reports.init import InitReport
 from paramctl.rules import InitRule
 from paramctl.spec.model import Spec
 from paramctl.tensors.build import build
 from paramctl.tensors.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.producing import bytes_needed, produce
+from paramctl.tensors.producing import bytes_needed, drop, produce
 from paramctl.tensors.saving import check_out, holds_nothing, notes_on_ties, state_names, writing_state
 
 
@@ -28,6 +27,7 @@ def initialize(
     out: Path | None = None,
     with_values: bool = False,
     threads: int | None = None,
+    hist: bool = False,
 ) -> InitReport:
     """Answer `paramctl init`.
 
@@ -40,6 +40,7 @@ def initialize(
         out: the file that the state is written to.
         with_values: whether the report holds the elements.
         threads: how many threads draw values, which do not depend on it; None for as many as there are cores.
+        hist: whether the report holds histograms.
 
     Raises:
         ParamctlError: if the model cannot be built or does not fit in memory, a rule does not fit a parameter, or `out`
@@ -54,10 +55,11 @@ def initialize(
     copies = with_values + (out is not None and not holds_nothing(out))
     ensure_fits(bytes_needed(drawings, copies=copies), "the values")
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
-    with nullcontext(_drop) if out is None else writing_state(out, tensors, names) as put:
-        rows = produce(drawings, seed, put, threads=threads, with_values=with_values)
+    with nullcontext(drop) if out is None else writing_state(out, tensors, names) as put:
+        rows = produce(drawings, seed, put, threads=threads, with_values=with_values, hist=hist)
         for name, buffer in built.net.named_buffers():
             put(id(buffer), 0, draw_buffer(name, buffer, built.programs, seed))
+    notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     if out is not None:
         notes += notes_on_ties(out, names)
     return InitReport(
@@ -66,9 +68,6 @@ def initialize(
         parameters=rows,
         written=None if out is None else str(out),
         with_values=with_values,
+        with_histograms=hist,
         notes=(*built.notes, *notes),
     )
-
-
-def _drop(_: int, __: int, ___: torch.Tensor) -> None:
-    """Take values that nobody asked to keep."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from paramctl.analysis.listing import ListOptions, Measure, make_list_report
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from paramctl.analysis.listing import ListOptions, Measure, listed_names, make_list_report
 from paramctl.records import Statistics, Values
 from paramctl.reports.listing import ListReport
 from paramctl.spec.model import Spec
-from paramctl.tensors.build import BuiltModel, build
-from paramctl.tensors.collect import take_inventory
-from paramctl.tensors.materialize import draw_buffer, largest_bytes, needed_bytes, plan_drawings
+from paramctl.tensors.build import build
+from paramctl.tensors.collect import bytes_of, take_inventory
+from paramctl.tensors.initialize import Drawing
+from paramctl.tensors.materialize import draw_buffer, needed_bytes, plan_drawings
 from paramctl.tensors.memory import ensure_fits
+from paramctl.tensors.producing import bytes_needed, drop, produce
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.values import TensorValues
 
@@ -17,24 +23,55 @@ from paramctl.tensors.values import TensorValues
 def list_with_values(spec: Spec, model: str, options: ListOptions, *, seed: int, dtype: str | None) -> ListReport:
     """Answer `paramctl list` with statistics or elements, as the spec's init rules leave them.
 
+    Statistics alone need no whole parameter where its values can be drawn in blocks.
+
     Raises:
         ParamctlError: if the model cannot be built or does not fit in memory, or if a rule does not fit a parameter.
 
     """
     built = build(spec, seed=seed, dtype=dtype)
-    ensure_fits(needed_bytes(built.net) if options.values else largest_bytes(built.net), "the values")
-    measure_named, notes = _measurer(built, spec, options, seed)
-    return make_list_report(model, take_inventory(built.net), options, measure_named, [*built.notes, *notes])
-
-
-def _measurer(built: BuiltModel, spec: Spec, options: ListOptions, seed: int) -> tuple[Measure, list[str]]:
+    held = take_inventory(built.net)
     drawings, notes = plan_drawings(built.net, built.programs, spec.rules, seed)
-    by_name = {name: drawing for drawing in drawings for name in drawing.plan.target.record.names}
     buffers = dict(built.net.named_buffers(remove_duplicate=False))
+    by_name = {name: drawing for drawing in drawings for name in drawing.plan.target.record.names}
+    names = listed_names(held, options)
+    shown = {id(by_name[name]): by_name[name] for name in names if name in by_name}
+
+    def buffer_named(name: str) -> torch.Tensor:
+        return draw_buffer(name, buffers[name], built.programs, seed)
+
+    if options.values:
+        ensure_fits(needed_bytes(built.net), "the values")
+        measured = _whole(by_name, buffer_named, options, seed)
+    else:
+        largest = max((bytes_of(buffers[name]) for name in names if name in buffers), default=0)
+        ensure_fits(max(bytes_needed(list(shown.values()), copies=0), largest), "the values")
+        measured = _in_blocks(by_name, list(shown.values()), buffer_named, options, seed)
+    return make_list_report(model, held, options, measured, [*built.notes, *notes])
+
+
+def _whole(
+    by_name: Mapping[str, Drawing], buffer_named: Callable[[str], torch.Tensor], options: ListOptions, seed: int
+) -> Measure:
+    def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
+        tensor = by_name[name].draw(seed) if name in by_name else buffer_named(name)
+        return measure(tensor, hist=options.hist) if options.measures else None, TensorValues(tensor)
+
+    return measure_named
+
+
+def _in_blocks(
+    by_name: Mapping[str, Drawing],
+    shown: Sequence[Drawing],
+    buffer_named: Callable[[str], torch.Tensor],
+    options: ListOptions,
+    seed: int,
+) -> Measure:
+    rows = produce(shown, seed, drop, hist=options.hist)
+    stats = {id(drawing): row.stats for drawing, row in zip(shown, rows, strict=True)}
 
     def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
         drawing = by_name.get(name)
-        tensor = drawing.draw(seed) if drawing else draw_buffer(name, buffers[name], built.programs, seed)
-        return measure(tensor) if options.stats else None, TensorValues(tensor) if options.values else None
+        return stats[id(drawing)] if drawing else measure(buffer_named(name), hist=options.hist), None
 
-    return measure_named, notes
+    return measure_named

@@ -94,6 +94,21 @@ def test_a_tied_parameter_is_initialised_once(report, write):
     assert (rows[0]["aliases"], rows[0]["values"]) == (["b.weight"], [[1.0, 1.0]] * 2)
 
 
+def test_histograms_are_of_the_values_that_are_written(report, paramctl, write):
+    spec = write(LARGE)
+    rows = report("init", spec, "--scheme", "uniform", "--hist", "--out", "x.safetensors")["parameters"]
+    written = safetensors.torch.load_file("x.safetensors")
+    for row in rows:
+        edges, counts = row["histogram"]["edges"], row["histogram"]["counts"]
+        values = written[row["name"]].flatten()
+        assert sum(counts) == len(values)
+        if len(counts) > 1:
+            assert counts[0] == (values < edges[1]).sum().item()
+    assert [len(row["histogram"]["counts"]) for row in rows] == [32, 1, 1, 1, 32, 1]
+    assert report("init", spec, "--hist") == report("init", spec, "--hist", "--threads", "1")
+    assert "histogram" in paramctl("init", spec, "--hist").out.splitlines()[0]
+
+
 class TestWriting:
     def test_the_file_holds_what_the_report_shows(self, report, tmp_path):
         path = tmp_path / "x.safetensors"

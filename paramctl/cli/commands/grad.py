@@ -43,6 +43,7 @@ def grad(
     values: Annotated[
         bool, typer.Option("--values", help="Show the gradients' elements, as torch prints them.")
     ] = False,
+    hist: options.Hist = False,
     mode: Annotated[Mode, typer.Option(help="Train: dropout drops, batch norm uses the batch.")] = Mode.TRAIN,
     allow: options.Allow = None,
     seed: options.Seed = None,
@@ -68,6 +69,7 @@ def grad(
         train=mode is Mode.TRAIN,
         device=device,
         with_values=values,
+        hist=hist,
     )
     with computing():
         report = spec_grad.gradients(session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype)

@@ -31,6 +31,7 @@ def init(
         typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
     ] = None,
     values: options.Values = False,
+    hist: options.Hist = False,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -62,5 +63,6 @@ def init(
             out=None if out is None else Path(out),
             with_values=values,
             threads=threads,
+            hist=hist,
         )
     emit(report, options.output_of(output_format, output))
