@@ -28,6 +28,11 @@ class Loss(StrEnum):
     CROSS_ENTROPY = "cross_entropy"
 
 
+class Rng(StrEnum):
+    STREAMS = "streams"
+    TORCH = "torch"
+
+
 class Mode(StrEnum):
     TRAIN = "train"
     EVAL = "eval"
@@ -93,6 +98,7 @@ def init(
     rule: Texts = None,
     out: Text = None,
     threads: Number = None,
+    rng: Annotated[Rng, typer.Option(help="A source.")] = Rng.STREAMS,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,
     allow: Texts = None,

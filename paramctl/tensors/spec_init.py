@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from paramctl.analysis.measuring import notes_on_unmeasured
-from paramctl.reports.init import InitReport
+from paramctl.reports.init import InitializedParameter, InitReport, RandomSource
 from paramctl.rules import InitRule
 from paramctl.spec.model import Spec
 from paramctl.tensors.build import build
@@ -15,6 +18,7 @@ from paramctl.tensors.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.producing import bytes_needed, drop, produce
 from paramctl.tensors.saving import check_out, holds_nothing, notes_on_ties, state_names, writing_state
+from paramctl.tensors.scripted import build_as_script, bytes_of_script, produce_as_script, with_padding
 
 
 def initialize(
@@ -27,6 +31,7 @@ def initialize(
     out: Path | None = None,
     with_values: bool = False,
     threads: int | None = None,
+    rng: RandomSource = "streams",
     hist: bool = False,
 ) -> InitReport:
     """Answer `paramctl init`.
@@ -40,6 +45,7 @@ def initialize(
         out: the file that the state is written to.
         with_values: whether the report holds the elements.
         threads: how many threads draw values, which do not depend on it; None for as many as there are cores.
+        rng: what the values are drawn from.
         hist: whether the report holds histograms.
 
     Raises:
@@ -53,18 +59,27 @@ def initialize(
     names = {} if out is None else state_names(built.net)
     drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed)
     copies = with_values + (out is not None and not holds_nothing(out))
-    ensure_fits(bytes_needed(drawings, copies=copies), "the values")
+    net: nn.Module = built.net
+    make: Callable[..., list[InitializedParameter]] = produce
+    if rng == "torch":
+        drawings = [with_padding(drawing) for drawing in drawings]
+        net = build_as_script(spec, drawings, seed=seed, dtype=dtype) or net
+        make = partial(produce_as_script, tensors=list(net.parameters()))
+        ensure_fits(bytes_of_script(drawings, copies=copies), "the values")
+    else:
+        ensure_fits(bytes_needed(drawings, copies=copies), "the values")
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
     with nullcontext(drop) if out is None else writing_state(out, tensors, names) as put:
-        rows = produce(drawings, seed, put, threads=threads, with_values=with_values, hist=hist)
-        for name, buffer in built.net.named_buffers():
-            put(id(buffer), 0, draw_buffer(name, buffer, built.programs, seed))
+        rows = make(drawings, seed=seed, put=put, threads=threads, with_values=with_values, hist=hist)
+        for (name, buffer), made in zip(built.net.named_buffers(), net.buffers(), strict=True):
+            put(id(buffer), 0, draw_buffer(name, made, built.programs, seed))
     notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     if out is not None:
         notes += notes_on_ties(out, names)
     return InitReport(
         model=model,
         seed=seed,
+        rng=rng,
         parameters=rows,
         written=None if out is None else str(out),
         with_values=with_values,

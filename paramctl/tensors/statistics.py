@@ -119,6 +119,9 @@ def measure(tensor: torch.Tensor, *, threads: int | None = None, hist: bool = Fa
             return measure_block(flat, hist=hist).statistics()
     blocks = torch.split(flat, BLOCK)
     workers = min(threads or available_threads(), len(blocks))
+    if workers == 1:
+        with one_thread():
+            return _merged(measure_block(block, hist=hist) for block in blocks).statistics()
     share = -(-len(blocks) // (8 * workers))
     runs = [blocks[i : i + share] for i in range(0, len(blocks), share)]
     with one_thread_each(workers) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ import typer
 
 from paramctl.cli import options
 from paramctl.cli.output import emit
+
+
+class Rng(StrEnum):
+    """What values are drawn from."""
+
+    STREAMS = "streams"
+    TORCH = "torch"
 
 
 def init(
@@ -30,6 +38,10 @@ def init(
         int | None,
         typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
     ] = None,
+    rng: Annotated[
+        Rng,
+        typer.Option(help="A stream for each parameter, or what a script draws after torch.manual_seed."),
+    ] = Rng.STREAMS,
     values: options.Values = False,
     hist: options.Hist = False,
     allow: options.Allow = None,
@@ -63,6 +75,7 @@ def init(
             out=None if out is None else Path(out),
             with_values=values,
             threads=threads,
+            rng=rng.value,
             hist=hist,
         )
     emit(report, options.output_of(output_format, output))
