@@ -197,7 +197,8 @@ class Drawing:
     def _zero_padding(self, elements: torch.Tensor, start: int) -> None:
         """Set what belongs to the padding row to zero, of a run of elements whose first one has the number `start`."""
         first, last = (max(place - start, 0) for place in self._padding)
-        elements[first:last] = 0
+        if first < last:  # there are dtypes that torch cannot fill at all
+            elements[first:last] = 0
 
     @contextmanager
     def explaining(self, step: InitRule) -> Iterator[None]:
