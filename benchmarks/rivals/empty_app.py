@@ -97,6 +97,7 @@ def init(
     scheme: Text = None,
     rule: Texts = None,
     out: Text = None,
+    max_shard_size: Text = None,
     threads: Number = None,
     rng: Annotated[Rng, typer.Option(help="A source.")] = Rng.STREAMS,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,

@@ -92,7 +92,8 @@ class InitReport(Report):
         seed: the seed.
         rng: what the values are drawn from.
         parameters: the values of each parameter.
-        written: the file that holds them.
+        written: the file that holds them: of shards, their index.
+        shards: the shards that the index lists; none where one file holds everything.
         with_values: whether their elements were asked for.
         with_histograms: whether histograms were asked for.
 
@@ -106,6 +107,7 @@ class InitReport(Report):
     parameters: Sequence[InitializedParameter]
     rng: RandomSource = "streams"
     written: str | None = None
+    shards: Sequence[str] = ()
     with_values: bool = False
     with_histograms: bool = False
 
@@ -122,5 +124,5 @@ class InitReport(Report):
         return (parameter.fields(with_histogram=self.with_histograms) for parameter in self.parameters)
 
     def tail(self) -> Row:
-        """Return the file that was written."""
-        return {"written": self.written}
+        """Return the files that were written."""
+        return {"written": self.written, "shards": list(self.shards)}

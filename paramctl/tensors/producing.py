@@ -19,6 +19,7 @@ from paramctl.tensors.initialize import Drawing, describe_measured
 from paramctl.tensors.statistics import BLOCK, Partial, measure, measure_block
 from paramctl.tensors.threads import Budget, available_threads, in_order, one_thread_each
 from paramctl.tensors.values import TensorValues
+from paramctl.watching import Advance
 
 Put: TypeAlias = Callable[[int, int, torch.Tensor], None]
 """Takes elements of a tensor of the model: its `id()`, the number of the first element, and the elements. It is called
@@ -115,6 +116,16 @@ class _Producer:
 
 def drop(_: int, __: int, ___: torch.Tensor) -> None:
     """Take values that nobody asked to keep."""
+
+
+def watched(put: Put, advance: Advance) -> Put:
+    """Return what puts elements and tells how many bytes they are."""
+
+    def put_and_advance(key: int, start: int, elements: torch.Tensor) -> None:
+        put(key, start, elements)
+        advance(bytes_of(elements))
+
+    return put_and_advance
 
 
 def bytes_needed(drawings: Sequence[Drawing], *, copies: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -15,12 +15,15 @@ from paramctl.tensors.collect import bytes_of, take_inventory
 from paramctl.tensors.initialize import Drawing
 from paramctl.tensors.materialize import draw_buffer, needed_bytes, plan_drawings
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.producing import bytes_needed, drop, produce
+from paramctl.tensors.producing import bytes_needed, drop, produce, watched
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.values import TensorValues
+from paramctl.watching import Watch, unwatched
 
 
-def list_with_values(spec: Spec, model: str, options: ListOptions, *, seed: int, dtype: str | None) -> ListReport:
+def list_with_values(
+    spec: Spec, model: str, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch = unwatched
+) -> ListReport:
     """Answer `paramctl list` with statistics or elements, as the spec's init rules leave them.
 
     Statistics alone need no whole parameter where its values can be drawn in blocks.
@@ -43,11 +46,18 @@ def list_with_values(spec: Spec, model: str, options: ListOptions, *, seed: int,
     if options.values:
         ensure_fits(needed_bytes(built.net), "the values")
         measured = _whole(by_name, buffer_named, options, seed)
-    else:
-        largest = max((bytes_of(buffers[name]) for name in names if name in buffers), default=0)
-        ensure_fits(max(bytes_needed(list(shown.values()), copies=0), largest), "the values")
-        measured = _in_blocks(by_name, list(shown.values()), buffer_named, options, seed)
-    return make_list_report(model, held, options, measured, [*built.notes, *notes])
+        return make_list_report(model, held, options, measured, [*built.notes, *notes], watch)
+    largest = max((bytes_of(buffers[name]) for name in names if name in buffers), default=0)
+    ensure_fits(max(bytes_needed(list(shown.values()), copies=0), largest), "the values")
+    with watch(sum(bytes_of(drawing.tensor) for drawing in shown.values())) as advance:
+        rows = produce(list(shown.values()), seed, watched(drop, advance), hist=options.hist)
+    stats = {key: row.stats for key, row in zip(shown, rows, strict=True)}
+
+    def measured_in_blocks(name: str) -> tuple[Statistics | None, Values | None]:
+        drawing = by_name.get(name)
+        return stats[id(drawing)] if drawing else measure(buffer_named(name), hist=options.hist), None
+
+    return make_list_report(model, held, options, measured_in_blocks, [*built.notes, *notes])
 
 
 def _whole(
@@ -56,22 +66,5 @@ def _whole(
     def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
         tensor = by_name[name].draw(seed) if name in by_name else buffer_named(name)
         return measure(tensor, hist=options.hist) if options.measures else None, TensorValues(tensor)
-
-    return measure_named
-
-
-def _in_blocks(
-    by_name: Mapping[str, Drawing],
-    shown: Sequence[Drawing],
-    buffer_named: Callable[[str], torch.Tensor],
-    options: ListOptions,
-    seed: int,
-) -> Measure:
-    rows = produce(shown, seed, drop, hist=options.hist)
-    stats = {id(drawing): row.stats for drawing, row in zip(shown, rows, strict=True)}
-
-    def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
-        drawing = by_name.get(name)
-        return stats[id(drawing)] if drawing else measure(buffer_named(name), hist=options.hist), None
 
     return measure_named
