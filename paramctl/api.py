@@ -14,7 +14,6 @@ from paramctl import checks
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
 from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.analysis.sharing import find_groups
-from paramctl.errors import ParamctlError, failure
 from paramctl.records import Statistics, Values
 from paramctl.reports.init import InitReport
 from paramctl.reports.shared import SharedReport
@@ -22,17 +21,19 @@ from paramctl.rules import Initializer, InitRule
 from paramctl.showing import Gradients, Initialization, ParameterListing, Sharing
 from paramctl.spec.model import LOSSES, Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
-from paramctl.tensors import streams, user_code
-from paramctl.tensors.backward import Running, run_passes
+from paramctl.tensors import streams
+from paramctl.tensors.backward import run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.initialize import describe_initialized
 from paramctl.tensors.live import check_memory, check_module, check_python, named_tensors
-from paramctl.tensors.loss import Objective, make_objective
+from paramctl.tensors.live_failures import explainer
+from paramctl.tensors.loss import Objective, Output, objective_of
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
+from paramctl.tensors.unregistered import take_full_inventory
 from paramctl.tensors.values import TensorValues
 
 SchemeLike: TypeAlias = str | Initializer
@@ -86,7 +87,7 @@ def list_parameters(
 
     report = make_list_report(
         type(module).__name__,
-        take_inventory(module),
+        take_full_inventory(module),
         options,
         measure_named if options.needs_values else None,
     )
@@ -168,7 +169,7 @@ def gradients(
     module: nn.Module,
     *inputs: Any,
     kwargs: Mapping[str, Any] | None = None,
-    loss: LossLike = "sum",
+    loss: LossLike | None = None,
     passes: int = 1,
     train: bool | None = None,
     seed: int = 0,
@@ -184,7 +185,8 @@ def gradients(
         module: the module.
         inputs: the arguments of its forward.
         kwargs: its keyword arguments.
-        loss: what backward starts from; the targets of ``"mse"`` and ``"cross_entropy"`` are drawn.
+        loss: what backward starts from; None for the loss that the module returns under that name, else the sum of its
+            output; the targets of ``"mse"`` and ``"cross_entropy"`` are drawn.
         passes: how often; gradients add up.
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
@@ -199,14 +201,14 @@ def gradients(
     check_module(module)
     check_python(module)
     check_memory(named_tensors(module))
-    if not callable(loss):
+    if loss is not None and not callable(loss):
         checks.check_word(loss, LOSSES, "loss", " or a function from the output to a scalar")
     checks.check_mode(train)
     seed, passes, keywords = checks.check_seed(seed), checks.check_passes(passes), checks.check_keywords(kwargs)
 
-    def objective(output: torch.Tensor) -> Objective:
-        if isinstance(loss, str):
-            return make_objective(loss, output, Fill("rand"), seed)
+    def objective(output: Output) -> Objective:
+        if loss is None or isinstance(loss, str):
+            return objective_of(output, loss, Fill("rand"), seed)
         return Objective(loss, getattr(loss, "__qualname__", repr(loss)))
 
     with (
@@ -217,23 +219,18 @@ def gradients(
     ):
         if train is not None:
             module.train(train)
-        run = run_passes(module, inputs, objective, passes=passes, explain=_explainer(module), keywords=keywords)
+        run = run_passes(
+            module,
+            inputs,
+            objective,
+            passes=passes,
+            explain=explainer(module),
+            keywords=keywords,
+            wants_loss=loss is None,
+        )
         if values:
             run = replace(run, gradients=[None if each is None else each.clone() for each in run.gradients])
         report = make_grad_report(
             type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values, hist=hist
         )
     return Gradients.of(report)
-
-
-def _explainer(module: nn.Module) -> Callable[[Sequence[Running], BaseException], ParamctlError]:
-    paths = {id(each): path for path, each in module.named_modules()}
-
-    def explain(running: Sequence[Running], error: BaseException) -> ParamctlError:
-        failed = running[-1] if running else Running(module, ())
-        path = paths.get(id(failed.module), "")
-        named = f"{path} ({type(failed.module).__name__})" if path else type(failed.module).__name__
-        message = f"{named} failed in forward on an input of {failed}: {user_code.describe(error)}"
-        return failure(message, hint=user_code.their_frames(error))
-
-    return explain

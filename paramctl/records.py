@@ -164,6 +164,34 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+class UnregisteredRecord(NamedTuple):
+    """An attribute of a module that holds tensors which are neither parameters nor buffers of the model.
+
+    Attributes:
+        name: its dotted name.
+        module: the path of the module whose attribute it is; "" for the root.
+        module_type: that module's class.
+        holder: what it is: ``tensor``, or the type of the container.
+        modules: how many modules there are in it, those inside of them aside.
+        tensors: how many tensors there are in it, those of its modules included.
+        shape: the shape of the tensor; None for a container.
+        dtype: the dtype of the tensors; None where they differ.
+        numel: the elements of all of them.
+        fix: what would register them.
+    """
+
+    name: str
+    module: str
+    module_type: str
+    holder: str
+    modules: int
+    tensors: int
+    shape: Shape | None
+    dtype: str | None
+    numel: int
+    fix: str
+
+
 class Inventory(NamedTuple):
     """What a model holds, in model order.
 
@@ -171,8 +199,10 @@ class Inventory(NamedTuple):
         parameters: one record per distinct Parameter object.
         buffers: one record per distinct buffer.
         modules: one record per place of a module, the root first.
+        unregistered: what its modules hold besides; None where nobody looked, since no code of the user's is in it.
     """
 
     parameters: tuple[ParameterRecord, ...]
     buffers: tuple[ParameterRecord, ...]
     modules: tuple[ModuleRecord, ...]
+    unregistered: tuple[UnregisteredRecord, ...] | None = None

@@ -279,3 +279,22 @@ def test_every_name_of_the_package_is_there_and_is_completed():
 def test_completion_imports_no_torch(process):
     code = "import sys, paramctl; print('gradients' in dir(paramctl), 'torch' in sys.modules)"
     assert process(code=code).out.split() == ["True", "False"]
+
+
+def test_what_is_not_registered_is_named():
+    net = nn.Sequential(nn.Linear(2, 1))
+    assert paramctl.list_parameters(net).to_dict()["not_registered"] == []
+    net.constant = torch.ones(3)
+    report = paramctl.list_parameters(net)
+    assert [(each["name"], each["shape"]) for each in report.to_dict()["not_registered"]] == [("constant", [3])]
+    assert "not a parameter" in repr(report)
+
+
+def test_the_loss_that_a_module_returns_is_its_loss_unless_one_is_named():
+    class Net(nn.Linear):
+        def forward(self, x):
+            logits = super().forward(x)
+            return {"logits": logits, "loss": logits.mean()}
+
+    assert paramctl.gradients(Net(2, 2), torch.ones(1, 2)).output_path == "output['loss']"
+    assert paramctl.gradients(Net(2, 2), torch.ones(1, 2), loss="sum").output_path == "output['logits']"

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.errors import failure, nearest
 from paramctl.globs import compile_filter, compile_glob
-from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, Values
+from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, UnregisteredRecord, Values
 from paramctl.reports.listing import ListReport, ListTotals
 from paramctl.watching import Advance, Watch, unwatched
 
@@ -181,6 +181,7 @@ def make_list_report(
         with_values=options.values,
         title=options.layer or None,
         notes=(*notes, *found),
+        unregistered=_unregistered(held, options),
     )
 
 
@@ -192,6 +193,22 @@ def listed_names(held: Inventory, options: ListOptions) -> list[str]:
         records, _ = select_layer(records, held.modules, options.layer)
         prefix = f"{options.layer}."
     return [prefix + record.name for record in filter_records(records, options.include, options.exclude)]
+
+
+def _unregistered(held: Inventory, options: ListOptions) -> tuple[UnregisteredRecord, ...] | None:
+    """Select what is not registered by the names that parameters are selected by."""
+    if held.unregistered is None:
+        return None
+    prefix = f"{options.layer}." if options.layer else ""
+    inside = [
+        each._replace(
+            name=each.name.removeprefix(prefix), module=each.module.removeprefix(options.layer or "").lstrip(".")
+        )
+        for each in held.unregistered
+        if each.name.startswith(prefix)
+    ]
+    matches = compile_filter(options.include, options.exclude)
+    return tuple(each for each in inside if matches((each.name,)))
 
 
 def _useless_globs(records: Sequence[ParameterRecord], options: ListOptions) -> Iterator[tuple[str, str]]:

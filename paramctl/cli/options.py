@@ -15,7 +15,8 @@ from paramctl.render.formats import OutputFormat
 from paramctl.shards import parse_size
 
 _MODEL = (
-    "A spec (.yaml, .yml, .json), - for a spec on stdin, or example:NAME. "
+    "A spec (.yaml, .yml, .json), - for a spec on stdin, example:NAME, or Python code, file.py:NAME or "
+    "package.module:NAME, where NAME is a model, its class, or a function that returns one. "
     "Default: $PARAMCTL_MODEL, else ./paramctl.yaml, else example:mlp."
 )
 _REPORT = "Report"
@@ -41,6 +42,15 @@ Allow = Annotated[
         "--allow",
         metavar="PACKAGE|FILE.py",
         help="Let the spec import code of your own from here. Repeatable.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
+Arg = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arg",
+        metavar="KEY=VALUE",
+        help="An argument of the class or function that MODEL names; the value is YAML. Repeatable.",
         rich_help_panel=_MODEL_PANEL,
     ),
 ]

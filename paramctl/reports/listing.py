@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from paramctl.records import ParameterRecord
+from paramctl.records import ParameterRecord, UnregisteredRecord
 from paramctl.reports.base import Report, Row, histogram_fields, statistics_fields
 
 
@@ -79,6 +79,8 @@ class ListReport(Report):
         with_values: whether elements were asked for.
         with_histograms: whether histograms were asked for.
         title: what the model calls itself, or the layer that is shown alone; for the eye, like `notes`.
+        unregistered: the attributes whose tensors are neither parameters nor buffers; None where nobody looked, since
+            no code of the user's is in the model.
 
     """
 
@@ -95,6 +97,7 @@ class ListReport(Report):
     with_values: bool = False
     with_histograms: bool = False
     title: str | None = None
+    unregistered: tuple[UnregisteredRecord, ...] | None = None
 
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""
@@ -125,6 +128,14 @@ class ListReport(Report):
             yield row
 
     def tail(self) -> Row:
-        """Return the totals, and the tree where there is one."""
-        tree = {} if self.tree is None else {"tree": self.tree.fields(self.totals.numel)}
-        return {"totals": asdict(self.totals)} | tree
+        """Return the totals, the tree where there is one, and what is not registered where somebody looked."""
+        tail: Row = {"totals": asdict(self.totals)}
+        if self.tree is not None:
+            tail["tree"] = self.tree.fields(self.totals.numel)
+        if self.unregistered is not None:
+            tail["not_registered"] = [_unregistered_fields(each) for each in self.unregistered]
+        return tail
+
+
+def _unregistered_fields(record: UnregisteredRecord) -> Row:
+    return record._asdict() | {"shape": None if record.shape is None else list(record.shape)}

@@ -25,10 +25,9 @@ from torch import nn
 from paramctl.reports.init import InitializedParameter
 from paramctl.rules import InitRule
 from paramctl.schemes import Scheme
-from paramctl.spec.model import Spec
 from paramctl.tensors import streams
 from paramctl.tensors.blocks import spans
-from paramctl.tensors.build import build
+from paramctl.tensors.built import BuiltModel
 from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.defaults import run_program
 from paramctl.tensors.initialize import DEFAULT, Drawing, call_function, describe_measured
@@ -45,22 +44,23 @@ _RUN: Final = 4 * BLOCK
 """Elements that are handed from the thread that draws to those that measure and write."""
 
 
-def build_as_script(spec: Spec, drawings: Sequence[Drawing], *, seed: int, dtype: str | None) -> nn.Module | None:
+def build_as_script(built: BuiltModel, drawings: Sequence[Drawing]) -> nn.Module | None:
     """Build the model as a script does, with the values of its constructors where a rule does not overwrite them.
 
     Returns:
-        The model, of which what is overwritten is on the meta device; None where no value depends on how it was built.
+        The model, of which what is overwritten is on the meta device; None where no value depends on how it was built,
+        or where it was built like that in the first place.
 
     Raises:
         ParamctlError: if a constructor fails, or the values that are kept do not fit in memory.
 
     """
     kept = [drawing for drawing in drawings if not drawing.plan.overwrites]
-    if not spec.imports and all(map(_is_constant, kept)):
+    if built.as_script is None or (not built.users_code and all(map(_is_constant, kept))):
         return None
     ensure_fits(sum(bytes_of(drawing.tensor) for drawing in kept), "the values that no rule overwrites")
     overwritten = {name for drawing in drawings if drawing.plan.overwrites for name in drawing.plan.target.record.names}
-    return build(spec, dtype=dtype, seed=seed, overwritten=overwritten).net
+    return built.as_script(overwritten)
 
 
 def with_padding(drawing: Drawing) -> Drawing:

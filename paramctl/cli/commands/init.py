@@ -51,6 +51,7 @@ def init(
     ] = Rng.STREAMS,
     values: options.Values = False,
     hist: options.Hist = False,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -64,14 +65,14 @@ def init(
     with options behind it: normal:std=0.02.
     """
     from paramctl.cli.progress import watch
-    from paramctl.cli.session import computing, open_spec
+    from paramctl.cli.session import computing, open_session
     from paramctl.spec.rules import parse_rule, parse_whole_model
 
     here = Path.cwd()
     rules = [] if scheme is None else [parse_whole_model(scheme, here)]
     rules += [parse_rule(text, here) for text in rule or ()]
     most = options.check_max_shard_size(max_shard_size, out)
-    session = open_spec(
+    session = open_session(
         model,
         allow,
         seed=seed,
@@ -79,16 +80,17 @@ def init(
         writes={"--out": out, "--output": output},
         sharded=None if most is None else out,
         device=device,
+        arguments=arg,
     )
-    from paramctl.tensors import spec_init
+    build = session.builder()
+    from paramctl.tensors import answer_init
 
     with computing():
-        report = spec_init.initialize(
-            session.spec,
+        report = answer_init.initialize(
+            build,
             session.model,
             rules,
             seed=session.seed,
-            dtype=session.dtype,
             out=None if out is None else Path(out),
             max_shard_size=most,
             with_values=values,

@@ -43,6 +43,7 @@ def list_parameters(
     ] = False,
     sort: Annotated[SortKey | None, typer.Option(help="Sizes largest first. Default: model order.")] = None,
     tree: Annotated[bool, typer.Option("--tree", help="The modules as a tree, equal blocks folded.")] = False,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -56,11 +57,12 @@ def list_parameters(
         _check_tree(target.format, {"--stats": stats, "--hist": hist, "--values": values, "--sort": sort is not None})
     from paramctl.analysis.listing import ListOptions
     from paramctl.cli.progress import watch
-    from paramctl.cli.session import computing, open_spec
+    from paramctl.cli.session import computing, open_session
+    from paramctl.sources import listing
 
-    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
-    from paramctl.tensors import spec_listing
-
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+    )
     wanted = ListOptions(
         include=include or (),
         exclude=exclude or (),
@@ -73,9 +75,7 @@ def list_parameters(
         hist=hist,
     )
     with computing(collecting=wanted.needs_values):
-        report = spec_listing.list_parameters(
-            session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype, watch=watch
-        )
+        report = listing.list_parameters(session.source, wanted, seed=session.seed, dtype=session.dtype, watch=watch)
     emit(report, target)
 
 

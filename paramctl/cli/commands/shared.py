@@ -8,6 +8,7 @@ from paramctl.cli.output import emit
 
 def shared(
     model: options.Model = None,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -16,11 +17,12 @@ def shared(
     output: options.File = None,
 ) -> None:
     """Find the parameters that are one and the same, under several names."""
-    from paramctl.cli.session import computing, open_spec
+    from paramctl.cli.session import computing, open_session
+    from paramctl.sources.sharing import find_shared
 
-    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
-    from paramctl.tensors import spec_shared
-
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+    )
     with computing():
-        report = spec_shared.find_shared(session.spec, session.model, dtype=session.dtype)
+        report = find_shared(session.source, dtype=session.dtype)
     emit(report, options.output_of(output_format, output))

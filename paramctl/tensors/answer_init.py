@@ -1,4 +1,4 @@
-"""The answer of `paramctl init` for a spec."""
+"""The answer of `paramctl init` for a model that is built."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import nn
 from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.reports.init import InitializedParameter, InitReport, RandomSource
 from paramctl.rules import InitRule
-from paramctl.spec.model import Spec
-from paramctl.tensors.build import build
+from paramctl.tensors.built import Build
 from paramctl.tensors.collect import bytes_of
+from paramctl.tensors.live import check_python
 from paramctl.tensors.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.producing import bytes_needed, drop, produce, watched
@@ -24,12 +24,11 @@ from paramctl.watching import Watch, unwatched
 
 
 def initialize(
-    spec: Spec,
+    build: Build,
     model: str,
     rules: Sequence[InitRule],
     *,
     seed: int,
-    dtype: str | None = None,
     out: Path | None = None,
     max_shard_size: int | None = None,
     with_values: bool = False,
@@ -41,11 +40,10 @@ def initialize(
     """Answer `paramctl init`.
 
     Args:
-        spec: the spec.
+        build: builds the model, under the same seed.
         model: the model as the user named it.
-        rules: what is applied after the spec's own rules.
+        rules: what is applied after the model's own rules.
         seed: the seed of the values.
-        dtype: what floating parameters are made as, instead of what the spec says.
         out: the file that the state is written to.
         max_shard_size: the most bytes of tensors in a file; what has more is written to shards. None for one file.
         with_values: whether the report holds the elements.
@@ -61,15 +59,16 @@ def initialize(
     """
     if out is not None:
         check_out(out)
-    built = build(spec, seed=seed, dtype=dtype)
+    built = build()
+    check_python(built.net, "MODEL")
     names = {} if out is None else state_names(built.net)
-    drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed)
+    drawings, notes = plan_drawings(built.net, built.programs, [*built.rules, *rules], seed)
     copies = with_values + (out is not None and not holds_nothing(out))
     net: nn.Module = built.net
     make: Callable[..., list[InitializedParameter]] = produce
     if rng == "torch":
         drawings = [with_padding(drawing) for drawing in drawings]
-        net = build_as_script(spec, drawings, seed=seed, dtype=dtype) or net
+        net = build_as_script(built, drawings) or net
         make = partial(produce_as_script, tensors=list(net.parameters()))
         ensure_fits(bytes_of_script(drawings, copies=copies), "the values")
     else:

@@ -1,4 +1,4 @@
-"""The values of a spec's model, for the answers that need them."""
+"""A built model -> what measures the values that its init rules leave: in blocks, or one tensor at a time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from paramctl.analysis.listing import ListOptions, Measure, listed_names, make_list_report
-from paramctl.records import Statistics, Values
-from paramctl.reports.listing import ListReport
-from paramctl.spec.model import Spec
-from paramctl.tensors.build import build
-from paramctl.tensors.collect import bytes_of, take_inventory
+from paramctl.analysis.listing import ListOptions, Measure, listed_names
+from paramctl.records import Inventory, Statistics, Values
+from paramctl.tensors.built import BuiltModel
+from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.initialize import Drawing
 from paramctl.tensors.materialize import draw_buffer, needed_bytes, plan_drawings
 from paramctl.tensors.memory import ensure_fits
@@ -21,32 +19,30 @@ from paramctl.tensors.values import TensorValues
 from paramctl.watching import Watch, unwatched
 
 
-def list_with_values(
-    spec: Spec, model: str, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch = unwatched
-) -> ListReport:
-    """Answer `paramctl list` with statistics or elements, as the spec's init rules leave them.
+def measurable(
+    built: BuiltModel, options: ListOptions, *, seed: int, watch: Watch = unwatched
+) -> tuple[Inventory, Measure, list[str]]:
+    """Return what a model holds, what measures its tensors by name as `options` says, and notes.
 
     Statistics alone need no whole parameter where its values can be drawn in blocks.
 
     Raises:
-        ParamctlError: if the model cannot be built or does not fit in memory, or if a rule does not fit a parameter.
+        ParamctlError: if the values do not fit in memory, or if a rule does not fit a parameter.
 
     """
-    built = build(spec, seed=seed, dtype=dtype)
-    held = take_inventory(built.net)
-    drawings, notes = plan_drawings(built.net, built.programs, spec.rules, seed)
+    held = built.inventory()
+    drawings, notes = plan_drawings(built.net, built.programs, built.rules, seed)
     buffers = dict(built.net.named_buffers(remove_duplicate=False))
     by_name = {name: drawing for drawing in drawings for name in drawing.plan.target.record.names}
-    names = listed_names(held, options)
-    shown = {id(by_name[name]): by_name[name] for name in names if name in by_name}
 
     def buffer_named(name: str) -> torch.Tensor:
         return draw_buffer(name, buffers[name], built.programs, seed)
 
     if options.values:
         ensure_fits(needed_bytes(built.net), "the values")
-        measured = _whole(by_name, buffer_named, options, seed)
-        return make_list_report(model, held, options, measured, [*built.notes, *notes], watch)
+        return held, _whole(by_name, buffer_named, options, seed), [*built.notes, *notes]
+    names = listed_names(held, options)
+    shown = {id(by_name[name]): by_name[name] for name in names if name in by_name}
     largest = max((bytes_of(buffers[name]) for name in names if name in buffers), default=0)
     ensure_fits(max(bytes_needed(list(shown.values()), copies=0), largest), "the values")
     with watch(sum(bytes_of(drawing.tensor) for drawing in shown.values())) as advance:
@@ -57,7 +53,7 @@ def list_with_values(
         drawing = by_name.get(name)
         return stats[id(drawing)] if drawing else measure(buffer_named(name), hist=options.hist), None
 
-    return make_list_report(model, held, options, measured_in_blocks, [*built.notes, *notes])
+    return held, measured_in_blocks, [*built.notes, *notes]
 
 
 def _whole(
