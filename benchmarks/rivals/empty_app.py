@@ -33,6 +33,13 @@ class Mode(StrEnum):
     EVAL = "eval"
 
 
+class Fan(StrEnum):
+    """Fans."""
+
+    LAYER = "layer"
+    TORCH = "torch"
+
+
 Model = Annotated[str | None, typer.Argument(help="The model.")]
 Texts = Annotated[list[str] | None, typer.Option(help="Some texts.")]
 Text = Annotated[str | None, typer.Option(help="A text.")]
@@ -92,6 +99,7 @@ def init(
     rule: Texts = None,
     out: Text = None,
     threads: Number = None,
+    fan: Annotated[Fan, typer.Option(help="Fans.")] = Fan.LAYER,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     allow: Texts = None,
     seed: Number = None,

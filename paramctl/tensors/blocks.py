@@ -59,14 +59,13 @@ def draw_blocks(drawing: Drawing, seed: int) -> Iterator[Block]:
 
 
 def _fills(drawing: Drawing) -> Sequence[tuple[InitRule, Fill]]:
-    shape = drawing.plan.target.record.shape
     made = []
     for step in drawing.steps:
         call = _call_of(drawing, step)
         assert call is not None, "the drawing is blockwise"
         scheme, options = call
         with drawing.explaining(step):
-            made.append((step, ELEMENTWISE[scheme.name](shape, **options)))
+            made.append((step, ELEMENTWISE[scheme.name](drawing.facts(step), **options)))
     return made
 
 

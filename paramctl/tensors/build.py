@@ -20,6 +20,7 @@ from paramctl.tensors.construct import CONTAINERS, construct, initialization
 from paramctl.tensors.defaults import Programs, record_programs
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.prototypes import build_holdings
+from paramctl.tensors.unwritten import FreshMemory
 
 Slot: TypeAlias = tuple[nn.Module, str]
 """The module and the attribute that hold a parameter."""
@@ -77,7 +78,8 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
             for module, node in builder.origins
             if isinstance(node, Layer) and node.call.reference is None and id(module) not in builder.initialized
         ]
-        programs = record_programs(*torch_layers, complete=True)
+        unwritten = builder.fresh.release(net) if spec.imports else {}
+        programs = record_programs(*torch_layers, complete=True, unwritten=unwritten)
     tie(net, spec.ties)
     notes = [note for glob in spec.freeze if (note := freeze(net, glob))]
     return BuiltModel(net=net, origins=builder.origins, programs=programs, notes=notes)
@@ -156,6 +158,7 @@ class _Builder:
     origins: list[tuple[nn.Module, ModuleSpec]] = field(default_factory=list)
     instances: dict[int, dict[int, nn.Module]] = field(default_factory=lambda: {0: {}})
     initialized: set[int] = field(default_factory=set)
+    fresh: FreshMemory = field(default_factory=FreshMemory)
     inside_users_layer: bool = False
 
     def module(self, node: ModuleSpec, path: str) -> nn.Module:
@@ -201,7 +204,7 @@ class _Builder:
         if node.call.reference is None or self.seed is None:
             return construct(node, where, device="meta", dtype=self.dtype, build=self.argument)
         self.inside_users_layer = True
-        with initialization(enabled=True), streams.global_stream(self.seed, path):
+        with initialization(enabled=True), streams.global_stream(self.seed, path), self.fresh:
             module = construct(node, where, device="cpu", dtype=self.dtype, build=self.argument)
         self.inside_users_layer = False
         return module

@@ -13,13 +13,15 @@ from torch.nn.modules.batchnorm import _NormBase
 from paramctl.analysis.expectation import Step, deviates, expected_moments
 from paramctl.analysis.planning import InitPlan, InitTarget
 from paramctl.errors import ParamctlError, failure, located
+from paramctl.fans import FanRule
 from paramctl.records import ParameterRecord, Statistics, Values
 from paramctl.references import Reference
-from paramctl.reports.init import AppliedRule, InitializedParameter
+from paramctl.reports.init import UNWRITTEN, AppliedRule, InitializedParameter
 from paramctl.rules import InitRule
-from paramctl.schemes import SCHEMES, Scheme
+from paramctl.schemes import SCHEMES, Scheme, TensorFacts
 from paramctl.tensors import kernels, streams, user_code
 from paramctl.tensors.defaults import Program, Programs, run_program
+from paramctl.tensors.fans import fans_of
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.values import TensorValues
 
@@ -27,8 +29,10 @@ _NORMALIZATION = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 DEFAULT = InitRule(match=None, scheme=SCHEMES["default"], options={})
 
 
-def init_target(net: nn.Module, record: ParameterRecord, tensor: torch.Tensor, programs: Programs) -> InitTarget:
-    """Describe a parameter of a model as init rules see it."""
+def init_target(
+    net: nn.Module, record: ParameterRecord, tensor: torch.Tensor, programs: Programs, fan: FanRule = "layer"
+) -> InitTarget:
+    """Describe a parameter of a model as init rules see it; of a tie, the layer of the first name tells the fans."""
     padding_row = None
     for name in record.names:
         module, _, attribute = name.rpartition(".")
@@ -43,7 +47,17 @@ def init_target(net: nn.Module, record: ParameterRecord, tensor: torch.Tensor, p
         normalization=isinstance(owner, _NORMALIZATION) or type(owner).__name__.endswith("Norm"),
         padding_row=padding_row,
         has_default=programs.complete or bool(programs.of(tensor)),
+        fans=fans_of(net, record.name, record.shape, fan),
+        as_found=not programs.complete,
+        unwritten=_unwritten(tensor, programs),
     )
+
+
+def _unwritten(tensor: torch.Tensor, programs: Programs) -> int:
+    """Return how many elements a tensor's layer leaves without a value: all, where it makes them on meta."""
+    if tensor.is_meta and not programs.of(tensor):
+        return tensor.numel()
+    return programs.unwritten.get(id(tensor), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +83,21 @@ class Drawing:
             return steps
         return (DEFAULT, *(step for step in steps if step.scheme is not DEFAULT.scheme))
 
+    def facts(self, step: InitRule) -> TensorFacts:
+        """Return what a step's formula depends on: what a layer writes by itself has torch's fans."""
+        target = self.plan.target
+        return TensorFacts(target.record.shape, layer_fans=None if step.scheme is DEFAULT.scheme else target.fans)
+
     def formulas(self) -> list[Step | None]:
         """Return the schemes that describe the values, None for what no formula does."""
         known: list[Step | None] = [] if self.tensor.is_meta else [None]
         for step in self.steps:
             if step.scheme is DEFAULT.scheme:
                 whole = [write for write in self.program if write.view is None]
-                known.append((whole[0].scheme, whole[0].options) if len(whole) == 1 else None)
+                known.append(Step(whole[0].scheme, whole[0].options) if len(whole) == 1 else None)
             else:
-                known.append((step.scheme, step.options) if isinstance(step.scheme, Scheme) else None)
+                fans = self.plan.target.fans
+                known.append(Step(step.scheme, step.options, fans) if isinstance(step.scheme, Scheme) else None)
         return known
 
     def draw(self, seed: int) -> torch.Tensor:
@@ -89,7 +109,8 @@ class Drawing:
         """
         record = self.plan.target.record
         tensor = self.tensor
-        values = torch.empty(record.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.detach()
+        make = torch.zeros if self.plan.target.unwritten else torch.empty
+        values = make(record.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.detach()
         if values.numel() == 0:
             return values
         work = values.cpu().contiguous()
@@ -110,7 +131,7 @@ class Drawing:
             if step.scheme is DEFAULT.scheme:
                 run_program(self.program, work, generator)
             else:
-                kernels.fill(work, step.label, step.options, generator)
+                kernels.fill(work, step.label, step.options, generator, self.plan.target.fans)
 
     @contextmanager
     def explaining(self, step: InitRule) -> Iterator[None]:
@@ -143,11 +164,16 @@ def describe_measured(drawing: Drawing, stats: Statistics, values: Values | None
         name=record.name,
         aliases=record.aliases,
         shape=record.shape,
-        rules=tuple(AppliedRule(scheme=rule.label, args=rule.options) for rule in drawing.plan.rules),
+        rules=tuple(
+            AppliedRule(scheme=rule.label, args=rule.options, number=rule.number) for rule in drawing.plan.rules
+        ),
         stats=stats,
         expected=expected,
         deviates=None if expected is None else deviates(record, stats, expected),
         note=drawing.plan.note,
+        fans=drawing.plan.used_fans,
+        start=drawing.plan.start,
+        unwritten=target.unwritten if drawing.plan.start in UNWRITTEN else 0,
         replaced=len(drawing.plan.rules) - len(drawing.plan.steps),
         values=values,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from paramctl.fans import FanRule
 from paramctl.reports.init import InitReport
 from paramctl.rules import InitRule
 from paramctl.spec.model import Spec
@@ -28,6 +29,7 @@ def initialize(
     out: Path | None = None,
     with_values: bool = False,
     threads: int | None = None,
+    fan: FanRule = "layer",
 ) -> InitReport:
     """Answer `paramctl init`.
 
@@ -40,6 +42,7 @@ def initialize(
         out: the file that the state is written to.
         with_values: whether the report holds the elements.
         threads: how many threads draw values, which do not depend on it; None for as many as there are cores.
+        fan: whose fan_in and fan_out the schemes use.
 
     Raises:
         ParamctlError: if the model cannot be built or does not fit in memory, a rule does not fit a parameter, or `out`
@@ -50,7 +53,7 @@ def initialize(
         check_out(out)
     built = build(spec, seed=seed, dtype=dtype)
     names = {} if out is None else state_names(built.net)
-    drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed)
+    drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed, fan=fan)
     copies = with_values + (out is not None and not holds_nothing(out))
     ensure_fits(bytes_needed(drawings, copies=copies), "the values")
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}

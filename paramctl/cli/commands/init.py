@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ import typer
 
 from paramctl.cli import options
 from paramctl.cli.output import emit
+
+
+class Fan(StrEnum):
+    """Whose fan_in and fan_out the schemes use."""
+
+    LAYER = "layer"
+    TORCH = "torch"
 
 
 def init(
@@ -30,6 +38,9 @@ def init(
         int | None,
         typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
     ] = None,
+    fan: Annotated[
+        Fan, typer.Option(help="fan_in and fan_out of the layer's own computation, or torch's, by the shape alone.")
+    ] = Fan.LAYER,
     values: options.Values = False,
     allow: options.Allow = None,
     seed: options.Seed = None,
@@ -62,5 +73,6 @@ def init(
             out=None if out is None else Path(out),
             with_values=values,
             threads=threads,
+            fan=fan.value,
         )
     emit(report, options.output_of(output_format, output))
