@@ -28,6 +28,11 @@ class Loss(StrEnum):
     CROSS_ENTROPY = "cross_entropy"
 
 
+class Rng(StrEnum):
+    STREAMS = "streams"
+    TORCH = "torch"
+
+
 class Mode(StrEnum):
     TRAIN = "train"
     EVAL = "eval"
@@ -99,7 +104,8 @@ def init(
     rule: Texts = None,
     out: Text = None,
     threads: Number = None,
-    fan: Annotated[Fan, typer.Option(help="Fans.")] = Fan.LAYER,
+    fan: Annotated[Fan | None, typer.Option(help="Fans.")] = None,
+    rng: Annotated[Rng, typer.Option(help="A source.")] = Rng.STREAMS,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     allow: Texts = None,
     seed: Number = None,

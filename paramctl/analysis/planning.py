@@ -129,7 +129,7 @@ def _notes_on_unwritten(plans: Iterable[InitPlan]) -> list[str]:
     if not listed:
         return []
     named = ", ".join(listed[:3]) + (f" and {len(listed) - 3:,} more" if listed[3:] else "")
-    return [f"{named}: allocated and never written by the layer; zeros here, elsewhere whatever memory holds"]
+    return [f"{named}: never written by the layer; zeros here, anything elsewhere"]
 
 
 def _misfit(rule: InitRule, target: InitTarget, reason: str) -> Problem:

@@ -15,6 +15,8 @@ from paramctl.schemes import SCHEMES, Moments
 Start: TypeAlias = Literal["layer default", "as found", "never written", "partly written"]
 """Where values came from before any rule: the layer; the caller's module; nowhere, for all or some elements."""
 UNWRITTEN: Final = frozenset({"never written", "partly written"})
+RandomSource: TypeAlias = Literal["streams", "torch"]
+"""What values are drawn from: a stream for each parameter, or torch's one generator, as a script does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ class InitReport(Report):
 
     Attributes:
         seed: the seed.
+        rng: what the values are drawn from.
         parameters: the values of each parameter.
         written: the file that holds them.
         with_values: whether their elements were asked for.
@@ -144,12 +147,13 @@ class InitReport(Report):
 
     seed: int
     parameters: Sequence[InitializedParameter]
+    rng: RandomSource = "streams"
     written: str | None = None
     with_values: bool = False
 
     def head(self) -> Row:
-        """Return the seed."""
-        return {"seed": self.seed}
+        """Return the seed, and what it is the seed of."""
+        return {"seed": self.seed, "rng": self.rng}
 
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""

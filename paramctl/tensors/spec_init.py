@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import nn
 
+from paramctl.errors import failure
 from paramctl.fans import FanRule
-from paramctl.reports.init import InitReport
+from paramctl.reports.init import InitializedParameter, InitReport, RandomSource
 from paramctl.rules import InitRule
 from paramctl.spec.model import Spec
 from paramctl.tensors.build import build
@@ -17,6 +20,7 @@ from paramctl.tensors.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.producing import bytes_needed, produce
 from paramctl.tensors.saving import check_out, holds_nothing, notes_on_ties, state_names, writing_state
+from paramctl.tensors.scripted import build_as_script, bytes_of_script, produce_as_script, with_padding
 
 
 def initialize(
@@ -29,7 +33,8 @@ def initialize(
     out: Path | None = None,
     with_values: bool = False,
     threads: int | None = None,
-    fan: FanRule = "layer",
+    fan: FanRule | None = None,
+    rng: RandomSource = "streams",
 ) -> InitReport:
     """Answer `paramctl init`.
 
@@ -42,35 +47,52 @@ def initialize(
         out: the file that the state is written to.
         with_values: whether the report holds the elements.
         threads: how many threads draw values, which do not depend on it; None for as many as there are cores.
-        fan: whose fan_in and fan_out the schemes use.
+        fan: whose fan_in and fan_out the schemes use; None for torch's with torch's generator, else the layer's.
+        rng: what the values are drawn from.
 
     Raises:
         ParamctlError: if the model cannot be built or does not fit in memory, a rule does not fit a parameter, or `out`
-            cannot be written.
+            cannot be written, or if a script's values are to have other fans than a script's.
 
     """
+    fans = _fans_that_count(fan, rng)
     if out is not None:
         check_out(out)
     built = build(spec, seed=seed, dtype=dtype)
     names = {} if out is None else state_names(built.net)
-    drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed, fan=fan)
+    drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed, fan=fans)
     copies = with_values + (out is not None and not holds_nothing(out))
-    ensure_fits(bytes_needed(drawings, copies=copies), "the values")
+    net: nn.Module = built.net
+    make: Callable[..., list[InitializedParameter]] = produce
+    if rng == "torch":
+        drawings = [with_padding(drawing) for drawing in drawings]
+        net = build_as_script(spec, drawings, seed=seed, dtype=dtype) or net
+        make = partial(produce_as_script, tensors=list(net.parameters()))
+        ensure_fits(bytes_of_script(drawings, copies=copies), "the values")
+    else:
+        ensure_fits(bytes_needed(drawings, copies=copies), "the values")
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
     with nullcontext(_drop) if out is None else writing_state(out, tensors, names) as put:
-        rows = produce(drawings, seed, put, threads=threads, with_values=with_values)
-        for name, buffer in built.net.named_buffers():
-            put(id(buffer), 0, draw_buffer(name, buffer, built.programs, seed))
+        rows = make(drawings, seed=seed, put=put, threads=threads, with_values=with_values)
+        for (name, buffer), made in zip(built.net.named_buffers(), net.buffers(), strict=True):
+            put(id(buffer), 0, draw_buffer(name, made, built.programs, seed))
     if out is not None:
         notes += notes_on_ties(out, names)
     return InitReport(
         model=model,
         seed=seed,
+        rng=rng,
         parameters=rows,
         written=None if out is None else str(out),
         with_values=with_values,
         notes=(*built.notes, *notes),
     )
+
+
+def _fans_that_count(fan: FanRule | None, rng: RandomSource) -> FanRule:
+    if rng == "torch" and fan == "layer":
+        raise failure("--rng torch gives a script's values, and torch.nn.init has its own fans", where="--fan layer")
+    return fan or ("torch" if rng == "torch" else "layer")
 
 
 def _drop(_: int, __: int, ___: torch.Tensor) -> None:

@@ -46,7 +46,7 @@ def test_a_right_sample_does_not_deviate(scheme, shape):
     moments = expected_moments(shape, [Step(SCHEMES[scheme], options)], None)
     for seed in range(20):
         tensor = torch.empty(shape)
-        fill(tensor, scheme, options, torch.Generator().manual_seed(seed))
+        fill(tensor, scheme, options, lambda _, seed=seed: torch.Generator().manual_seed(seed))
         assert not deviates(record(shape), measure(tensor), moments)
 
 

@@ -74,6 +74,18 @@ def test_the_seed_is_the_command_lines_else_the_specs_else_zero(report, write):
     assert seven == again
 
 
+def test_the_values_of_a_script_are_those_of_torchs_one_generator(report):
+    import torch
+    from torch import nn
+
+    drawn = report("init", MLP, "--scheme", "normal:std=2", "--seed", 5, "--rng", "torch", "--values")
+    assert drawn["rng"] == "torch"
+    torch.manual_seed(5)
+    for name, shape in (("0.weight", (3, 4)), ("2.weight", (1, 3))):
+        (values,) = (row["values"] for row in drawn["parameters"] if row["name"] == name)
+        assert torch.equal(torch.tensor(values), nn.init.normal_(torch.empty(shape), 0, 2))
+
+
 def test_a_rule_that_matches_nothing_is_noted_and_done(paramctl):
     result = paramctl("init", MLP, "--rule", "3.*=ones")
     assert (result.code, result.err) == (0, "note: --rule: '3.*' matches no parameter\n")
@@ -111,6 +123,17 @@ class TestFans:
             {"fan_in": 9, "fan_out": 540}, {"fan_in": 40, "fan_out": 200}, {"fan_in": 50, "fan_out": 200},
         ]  # fmt: skip
         assert not any(row["deviates"] for row in rows)
+
+    def test_a_scripts_values_have_torchs_fans_and_no_others(self, report, paramctl, write):
+        spec = write(self.SPEC)
+        words = ("init", spec, "--scheme", "xavier_normal", "--rng", "torch")
+        rows = report(*words)["parameters"]
+        assert [row["fans"]["fan_out"] for row in rows if row["fans"]] == [540, 200, 200]
+        assert not any(row["deviates"] for row in rows)
+        assert report(*words, "--fan", "torch")["parameters"] == rows
+        refused = paramctl(*words, "--fan", "layer")
+        assert (refused.code, refused.out) == (2, "")
+        assert refused.err.startswith("error: --fan layer: --rng torch gives a script's values")
 
     def test_without_a_scheme_that_uses_them_there_are_none(self, report, paramctl):
         assert all(row["fans"] is None for row in report("init", MLP, "--scheme", "normal")["parameters"])
@@ -198,8 +221,8 @@ class TestOrigins:
         result = paramctl("init", spec, "--allow", "cli_own.py")
         assert result.code == 0
         assert result.err == (
-            "note: 0.never, 0.partly (3 of its 6 elements), 1.never and 1 more: allocated and never written by the"
-            " layer; zeros here, elsewhere whatever memory holds\n"
+            "note: 0.never, 0.partly (3 of its 6 elements), 1.never and 1 more: never written by the layer; zeros here,"
+            " anything elsewhere\n"
         )
 
     def test_it_is_red(self, paramctl, write, monkeypatch):
@@ -217,12 +240,15 @@ class TestOrigins:
         assert not any(row["unwritten"] for row in report("init", *words)["parameters"])
         assert paramctl("init", *words).err == ""
 
-    @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
-    def test_the_dtype_changes_nothing(self, dtype, report, write):
+    @pytest.mark.parametrize("rng", ["streams", "torch"])
+    @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+    def test_neither_dtype_nor_random_source_changes_that(self, dtype, rng, report, write):
         write(OWN, "cli_own_cast.py")
         spec = write("layers: [{cli_own_cast.py:Own: }]")
-        rows = report("init", spec, "--allow", "cli_own_cast.py", "--dtype", dtype)["parameters"]
+        rows = report("init", spec, "--allow", "cli_own_cast.py", "--dtype", dtype, "--rng", rng)["parameters"]
         assert [row["unwritten"] for row in rows] == [4, 3, 0, 0, 0]
+        assert [row["stats"]["zeros"] for row in rows] == [4, 3, 0, 0, 0]
+        assert not any(row["stats"]["nan"] for row in rows)
 
     def test_an_outer_layer_may_write_what_an_inner_one_has_allocated(self, report, write):
         write(
@@ -237,7 +263,8 @@ class TestOrigins:
         rows = report("init", spec, "--allow", "cli_outer.py", "--dtype", "bfloat16")["parameters"]
         assert [(row["origin"], row["unwritten"]) for row in rows[:2]] == [("layer default", 0), ("partly written", 3)]
 
-    def test_what_a_layer_makes_on_meta_has_no_values(self, report, write):
+    @pytest.mark.parametrize("rng", ["streams", "torch"])
+    def test_what_a_layer_makes_on_meta_has_no_values(self, rng, report, write):
         write(
             "import torch\nfrom torch import nn\n"
             "class Meta(nn.Module):\n"
@@ -246,7 +273,8 @@ class TestOrigins:
             "        self.weight = nn.Parameter(torch.ones(3, device='meta'))\n",
             "cli_meta.py",
         )
-        (row,) = report("init", write("layers: [{cli_meta.py:Meta: }]"), "--allow", "cli_meta.py")["parameters"]
+        spec = write("layers: [{cli_meta.py:Meta: }]")
+        (row,) = report("init", spec, "--allow", "cli_meta.py", "--rng", rng)["parameters"]
         assert (row["origin"], row["unwritten"], row["stats"]["zeros"]) == ("never written", 3, 3)
 
     @pytest.mark.parametrize("command", [("list", "--stats"), ("grad", "--input-shape", "2")])
@@ -257,7 +285,7 @@ class TestOrigins:
             name, write(f"layers: [{{cli_own_{name}.py:Own: }}]"), "--allow", f"cli_own_{name}.py", *words
         )
         assert result.code == 0
-        assert "note: 0.never, 0.partly (3 of its 6 elements): allocated and never written" in result.err
+        assert "note: 0.never, 0.partly (3 of its 6 elements): never written by the layer" in result.err
 
 
 class TestWriting:
@@ -395,11 +423,11 @@ class TestCodeOfOnesOwn:
 
 
 def test_a_table_marks_what_is_off(paramctl, write, monkeypatch):
-    from paramctl.tensors import blocks
+    from paramctl.tensors import kernels
 
-    right = blocks.ELEMENTWISE["normal"]
+    right = kernels.ELEMENTWISE["normal"]
     twice = {"normal": lambda shape, *, mean, std: right(shape, mean=mean, std=2 * std)}
-    monkeypatch.setattr(blocks, "ELEMENTWISE", {**blocks.ELEMENTWISE, **twice})
+    monkeypatch.setattr(kernels, "ELEMENTWISE", {**kernels.ELEMENTWISE, **twice})
     result = paramctl("init", write("layers: [{Linear: [100, 100]}]"), "--scheme", "normal")
     assert "! 0 ± 0.01" in result.out
     assert "1 parameter (!) off by more than five standard errors" in result.out

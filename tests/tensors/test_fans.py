@@ -198,7 +198,7 @@ def test_with_torchs_fans_the_values_and_the_promise_are_torchs(layer, scheme):
     for row in answer.parameters:
         if len(row.shape) > 1:
             expected = torch.empty(row.shape)
-            getattr(nn.init, f"{name}_")(expected, **options, generator=streams.generator(0, row.name, 0))
+            getattr(nn.init, f"{name}_")(expected, **options, generator=streams.generator(0, row.name, 0, 0))
             assert torch.equal(layer.get_parameter(row.name), expected), row.name
             assert row.fans == nn.init._calculate_fan_in_and_fan_out(expected)
             assert not row.deviates

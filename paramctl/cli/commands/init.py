@@ -19,6 +19,13 @@ class Fan(StrEnum):
     TORCH = "torch"
 
 
+class Rng(StrEnum):
+    """What values are drawn from."""
+
+    STREAMS = "streams"
+    TORCH = "torch"
+
+
 def init(
     model: options.Model = None,
     scheme: Annotated[
@@ -39,8 +46,16 @@ def init(
         typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
     ] = None,
     fan: Annotated[
-        Fan, typer.Option(help="fan_in and fan_out of the layer's own computation, or torch's, by the shape alone.")
-    ] = Fan.LAYER,
+        Fan | None,
+        typer.Option(
+            help="fan_in and fan_out of the layer's own computation, or torch's, by the shape alone. "
+            "Default: layer; torch with --rng torch."
+        ),
+    ] = None,
+    rng: Annotated[
+        Rng,
+        typer.Option(help="A stream for each parameter, or what a script draws after torch.manual_seed."),
+    ] = Rng.STREAMS,
     values: options.Values = False,
     allow: options.Allow = None,
     seed: options.Seed = None,
@@ -73,6 +88,7 @@ def init(
             out=None if out is None else Path(out),
             with_values=values,
             threads=threads,
-            fan=fan.value,
+            fan=None if fan is None else fan.value,
+            rng=rng.value,
         )
     emit(report, options.output_of(output_format, output))

@@ -32,7 +32,8 @@ def page(report: InitReport, *, styled: bool) -> Iterator[Block]:
             Column("expected", [_expected(row) for row in rows], "right"),
         )
     )
-    yield line((f"seed {report.seed} · expected is mean ± std", DIM))
+    source = " of torch's one generator" if report.rng == "torch" else ""
+    yield line((f"seed {report.seed}{source} · expected is mean ± std", DIM))
     deviating = sum(bool(row.deviates) for row in rows)
     if deviating:
         off = "off by more than five standard errors from what is expected"
