@@ -103,6 +103,7 @@ def init(
     scheme: Text = None,
     rule: Texts = None,
     out: Text = None,
+    max_shard_size: Text = None,
     threads: Number = None,
     fan: Annotated[Fan | None, typer.Option(help="Fans.")] = None,
     rng: Annotated[Rng, typer.Option(help="A source.")] = Rng.STREAMS,

@@ -124,7 +124,8 @@ class InitReport(Report):
         seed: the seed.
         rng: what the values are drawn from.
         parameters: the values of each parameter.
-        written: the file that holds them.
+        written: the file that holds them: of shards, their index.
+        shards: the shards that the index lists; none where one file holds everything.
         with_values: whether their elements were asked for.
 
     """
@@ -149,6 +150,7 @@ class InitReport(Report):
     parameters: Sequence[InitializedParameter]
     rng: RandomSource = "streams"
     written: str | None = None
+    shards: Sequence[str] = ()
     with_values: bool = False
 
     def head(self) -> Row:
@@ -164,8 +166,9 @@ class InitReport(Report):
         return (parameter.fields() for parameter in self.parameters)
 
     def tail(self) -> Row:
-        """Return the file that was written, and how much came from where."""
-        return {"written": self.written, "origins": [share._asdict() for share in self.origins()]}
+        """Return the files that were written, and how much came from where."""
+        origins = [share._asdict() for share in self.origins()]
+        return {"written": self.written, "shards": list(self.shards), "origins": origins}
 
     def origins(self) -> list[OriginShare]:
         """Return what came from each origin, in the order in which they are first met."""

@@ -16,11 +16,13 @@ from paramctl.reports.init import InitializedParameter, InitReport, RandomSource
 from paramctl.rules import InitRule
 from paramctl.spec.model import Spec
 from paramctl.tensors.build import build
+from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.producing import bytes_needed, produce
-from paramctl.tensors.saving import check_out, holds_nothing, notes_on_ties, state_names, writing_state
+from paramctl.tensors.producing import Put, bytes_needed, produce
+from paramctl.tensors.saving import check_out, holds_nothing, notes_on, plan_target, state_names, writing_state
 from paramctl.tensors.scripted import build_as_script, bytes_of_script, produce_as_script, with_padding
+from paramctl.watching import Advance, Watch, unwatched
 
 
 def initialize(
@@ -31,10 +33,12 @@ def initialize(
     seed: int,
     dtype: str | None = None,
     out: Path | None = None,
+    max_shard_size: int | None = None,
     with_values: bool = False,
     threads: int | None = None,
     fan: FanRule | None = None,
     rng: RandomSource = "streams",
+    watch: Watch = unwatched,
 ) -> InitReport:
     """Answer `paramctl init`.
 
@@ -45,10 +49,12 @@ def initialize(
         seed: the seed of the values.
         dtype: what floating parameters are made as, instead of what the spec says.
         out: the file that the state is written to.
+        max_shard_size: the most bytes of tensors in a file; what has more is written to shards. None for one file.
         with_values: whether the report holds the elements.
         threads: how many threads draw values, which do not depend on it; None for as many as there are cores.
         fan: whose fan_in and fan_out the schemes use; None for torch's with torch's generator, else the layer's.
         rng: what the values are drawn from.
+        watch: watches how far the drawing has come.
 
     Raises:
         ParamctlError: if the model cannot be built or does not fit in memory, a rule does not fit a parameter, or `out`
@@ -72,18 +78,24 @@ def initialize(
     else:
         ensure_fits(bytes_needed(drawings, copies=copies), "the values")
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
-    with nullcontext(_drop) if out is None else writing_state(out, tensors, names) as put:
+    target = None if out is None else plan_target(out, tensors, names, max_shard_size)
+    with (
+        watch(sum(map(bytes_of, tensors.values()))) as advance,
+        nullcontext(_drop) if target is None else writing_state(target, tensors, names) as into,
+    ):
+        put = _watched(into, advance)
         rows = make(drawings, seed=seed, put=put, threads=threads, with_values=with_values)
         for (name, buffer), made in zip(built.net.named_buffers(), net.buffers(), strict=True):
             put(id(buffer), 0, draw_buffer(name, made, built.programs, seed))
-    if out is not None:
-        notes += notes_on_ties(out, names)
+    if target is not None:
+        notes += notes_on(target, names)
     return InitReport(
         model=model,
         seed=seed,
         rng=rng,
         parameters=rows,
-        written=None if out is None else str(out),
+        written=None if target is None else str(target.written),
+        shards=() if target is None else [str(path) for path in target.shards],
         with_values=with_values,
         notes=(*built.notes, *notes),
     )
@@ -93,6 +105,14 @@ def _fans_that_count(fan: FanRule | None, rng: RandomSource) -> FanRule:
     if rng == "torch" and fan == "layer":
         raise failure("--rng torch gives a script's values, and torch.nn.init has its own fans", where="--fan layer")
     return fan or ("torch" if rng == "torch" else "layer")
+
+
+def _watched(put: Put, advance: Advance) -> Put:
+    def watched(key: int, start: int, elements: torch.Tensor) -> None:
+        put(key, start, elements)
+        advance(bytes_of(elements))
+
+    return watched
 
 
 def _drop(_: int, __: int, ___: torch.Tensor) -> None:

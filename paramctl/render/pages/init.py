@@ -42,7 +42,8 @@ def page(report: InitReport, *, styled: bool) -> Iterator[Block]:
         yield line(f"{text.counted(count, 'parameter')} kept the layer's own values: {text.escape(note)}")
     yield _origins(report)
     if report.written is not None:
-        yield line(f"written to {text.escape(report.written)}")
+        shards = f" and {text.counted(len(report.shards), 'shard')}" if report.shards else ""
+        yield line(f"written to {text.escape(report.written)}{shards}")
     if any(row.values is not None for row in rows):
         yield from values_blocks((row.name, row.values) for row in rows)
 
