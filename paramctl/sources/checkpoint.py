@@ -11,6 +11,7 @@ from paramctl.checkpoints.kinds import SUFFIXES, read_checkpoint
 from paramctl.checkpoints.stored import Checkpoint
 from paramctl.errors import failure
 from paramctl.sources.protocols import Contents, Measurable
+from paramctl.watching import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,14 @@ class CheckpointSource:
         _check_dtype(dtype)
         return Contents(self.checkpoint.inventory(modules=modules), self.checkpoint.notes)
 
-    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None) -> Measurable:  # noqa: ARG002  no chance
+    def measurable(
+        self,
+        options: ListOptions,
+        *,
+        seed: int,  # noqa: ARG002  nothing is drawn
+        dtype: str | None,
+        watch: Watch,  # noqa: ARG002  nothing is read before it is asked for
+    ) -> Measurable:
         """Get ready to read and measure the tensors; see `ValueSource`."""
         from paramctl.tensors.stored import measurer
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from paramctl.analysis.listing import ListOptions
 from paramctl.checkpoints.stored import Checkpoint
 from paramctl.sources.protocols import Contents, Measurable, ModuleSource
+from paramctl.watching import Watch
 
 if TYPE_CHECKING:
     from paramctl.tensors.built import BuiltModel
@@ -48,11 +49,11 @@ class WeightsSource:
         fitting(self.source.build(seed=None, dtype=dtype).net, self.checkpoint, self.weights)
         return self.source.contents(dtype=dtype, buffers=buffers, modules=modules)
 
-    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None) -> Measurable:
+    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch) -> Measurable:
         """Get ready to measure the values that were loaded; see `ValueSource`."""
         from paramctl.tensors.measuring import measurable
 
-        return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed))
+        return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed, watch=watch))
 
     def build(self, *, seed: int | None, dtype: str | None) -> BuiltModel:
         """Build the model and load the checkpoint into it; see `ModuleSource`."""

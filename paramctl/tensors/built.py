@@ -33,7 +33,6 @@ class BuiltModel:
         input: the input of its own for a forward pass.
         input_hint: tells which input it would take, where it has none of its own.
         loss: what backward starts from; None for the loss that the model returns, else the sum of its output.
-        kept: what a parameter's values are where no rule reaches it, in two words.
         users_code: whether code of the user's own is in it.
         as_script: builds it once more with the values that a script's constructors draw, but for the parameters of
             these names; None where its values are those already.
@@ -49,7 +48,6 @@ class BuiltModel:
     input: InputSpec | None = None
     input_hint: Callable[[], str] = field(default=lambda: "give --input-shape")
     loss: Loss | None = None
-    kept: str = "layer's own"
     users_code: bool = False
     as_script: Callable[[Container[str]], nn.Module] | None = None
 

@@ -60,7 +60,6 @@ def load(built: BuiltModel, checkpoint: Checkpoint, weights: str) -> BuiltModel:
         built,
         rules=(),
         programs=record_programs(built.net),
-        kept="as loaded",
         as_script=None,
         notes=(*built.notes, *checkpoint.notes, *notes),
     )

@@ -17,23 +17,13 @@ from paramctl.checkpoints.stored import Checkpoint, Piece, span_of
 from paramctl.errors import failure
 from paramctl.records import ParameterRecord, Shape, Statistics, Values
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.statistics import BLOCK, Partial, measure_block
+from paramctl.tensors.statistics import BLOCK, MEASURED, Partial, measure_block
 from paramctl.tensors.threads import available_threads, one_thread, one_thread_each
 from paramctl.tensors.values import TensorValues
 
 _BLOCKS_AT_ONCE: Final = 8
 """How many blocks are read at once: so many that a call costs nothing, so few that they stay in a core's cache."""
 _CHUNK: Final = _BLOCKS_AT_ONCE * BLOCK
-_READABLE: Final = frozenset(
-    {
-        *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
-        *(torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5m2, torch.float8_e5m2fnuz, torch.float8_e8m0fnu),
-        *(torch.int8, torch.int16, torch.int32, torch.int64),
-        *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
-        *(torch.bool, torch.complex32, torch.complex64, torch.complex128),
-    }
-)
-"""The dtypes whose elements are whole bytes, each by itself."""
 _RUNS_FOR_EACH: Final = 8
 """Into how many parts for each thread a tensor is cut, so that none waits long for the last one."""
 
@@ -41,7 +31,7 @@ _RUNS_FOR_EACH: Final = 8
 def measurer(checkpoint: Checkpoint, options: ListOptions) -> Measure:
     """Return what measures the tensors of a checkpoint by any of their names, as `options` says."""
     records = {name: record for record in checkpoint.records for name in record.names}
-    reader = StoredReader()
+    reader = StoredReader(hist=options.hist)
 
     def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
         record = records[name]
@@ -50,7 +40,7 @@ def measurer(checkpoint: Checkpoint, options: ListOptions) -> Measure:
         elif _why_unreadable(checkpoint, record) is not None:
             return None, None
         pieces = checkpoint.locate(record.name)
-        stats = reader.measure(record, pieces) if options.stats else None
+        stats = reader.measure(record, pieces) if options.measures else None
         values = TensorValues(reader.load(record, pieces)) if options.values else None
         return stats, values
 
@@ -78,8 +68,15 @@ class _Chunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredReader:
-    """Reads tensors of files, on all cores; `buffers` are those that no thread uses now."""
+    """Reads tensors of files, on all cores.
 
+    Attributes:
+        hist: whether elements are counted by their size, where they are measured.
+        buffers: those that no thread uses now.
+
+    """
+
+    hist: bool = False
     buffers: deque[bytearray] = field(default_factory=deque)
 
     def measure(self, record: ParameterRecord, pieces: Sequence[Piece]) -> Statistics:
@@ -130,7 +127,7 @@ class StoredReader:
         buffer = self._take(chunk.length * dtype.itemsize)
         try:
             elements = _read(file, piece, chunk, dtype, buffer).reshape(-1)
-            return [measure_block(block) for block in torch.split(elements, BLOCK)]
+            return [measure_block(block, hist=self.hist) for block in torch.split(elements, BLOCK)]
         finally:
             self.buffers.append(buffer)
 
@@ -158,7 +155,7 @@ def check_readable(checkpoint: Checkpoint, record: ParameterRecord) -> None:
 def _why_unreadable(checkpoint: Checkpoint, record: ParameterRecord) -> str | None:
     if record.name in checkpoint.unreadable:
         return checkpoint.unreadable[record.name]
-    if getattr(torch, record.dtype) in _READABLE:
+    if getattr(torch, record.dtype) in MEASURED:
         return None
     return f"they are of {record.dtype}, which packs or quantizes them"
 

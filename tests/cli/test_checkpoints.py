@@ -54,6 +54,13 @@ class TestListing:
         rows = report("list", "x.safetensors", "--exclude", "h.1*", "--sort", "numel")["parameters"]
         assert (len(rows), rows[-1]["name"]) == (19, "wte")
 
+    def test_histograms_come_from_the_same_pass(self, report, write):
+        torch.manual_seed(0)
+        save_file({"w": torch.randn(100_000)}, "w.safetensors")
+        write("layers: [{Linear: [1, 1]}]")
+        (row,) = report("list", "w.safetensors", "--hist")["parameters"]
+        assert sum(row["histogram"]["counts"]) == 100_000
+
     def test_values_are_shown(self, report):
         assert report("list", "x.safetensors", "--include", "wte", "--values")["parameters"][0]["values"] == [1.0] * 5
 
@@ -113,7 +120,7 @@ class TestWeights:
         values = {each["name"]: torch.tensor(each["values"]) for each in report(*words)["parameters"]}
         assert torch.equal(values["body.weight"], net.body.weight)
         assert not torch.equal(values["head.weight"], net.head.weight)
-        assert "as loaded" in paramctl(*words).out
+        assert "as found" in paramctl(*words).out
 
     def test_gradients_are_those_of_the_loaded_model(self, net, report):
         torch.save(net.state_dict(), "w.pt")
