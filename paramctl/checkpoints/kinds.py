@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from paramctl.checkpoints import safetensors
 from paramctl.checkpoints.directory import DCP_METADATA
 from paramctl.checkpoints.stored import Checkpoint
 
@@ -28,7 +27,7 @@ def read_checkpoint(path: Path, name: str, key: str | None = None, *, with_modul
         ParamctlError: naming what is wrong with it.
 
     """
-    # Each kind is imported for itself: the header of a safetensors file is read in less time than the others take.
+    # Each kind is imported for itself: a header is read in less time than it takes to import the other kinds.
     if path.name == DCP_METADATA:
         from paramctl.checkpoints.distributed import read_distributed
 
@@ -38,6 +37,8 @@ def read_checkpoint(path: Path, name: str, key: str | None = None, *, with_modul
 
         held = read_sharded(path, name, read_checkpoint)
     elif path.name.endswith(".safetensors"):
+        from paramctl.checkpoints import safetensors
+
         held = safetensors.read_file(path, name)
     else:
         from paramctl.checkpoints import torch_checkpoint

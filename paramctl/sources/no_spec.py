@@ -7,7 +7,6 @@ from pathlib import Path
 from paramctl.errors import ParamctlError, failure, nearest
 from paramctl.references import parse_reference
 from paramctl.sources import examples
-from paramctl.sources.python import is_importable, names_in
 
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
 _KINDS = (
@@ -33,6 +32,8 @@ def no_spec(model: str) -> ParamctlError:
     if (file := place if colon else model).endswith(".py"):
         message = f"{model} names nothing in {file}" if colon else f"{model} is Python code; which name in it?"
         return failure(message, where="MODEL", hint=_in_file(file))
+    from paramctl.sources.python import is_importable
+
     likely = _nearly(model)
     if likely is None and (reference := parse_reference(model, Path())):
         top = reference.dotted.partition(".")[0]
@@ -47,6 +48,8 @@ def no_spec(model: str) -> ParamctlError:
 
 def _in_file(file: str) -> str:
     """Return the hint that tells what can be named in a Python file."""
+    from paramctl.sources.python import names_in
+
     names = names_in(file)
     if not names:
         return f"write {file}:NAME, where NAME is a model, its class, or a function that returns one"

@@ -15,7 +15,6 @@ from paramctl.references import Allowance, parse_reference
 from paramctl.sources import examples
 from paramctl.sources.no_spec import SPEC_SUFFIXES, no_spec
 from paramctl.sources.protocols import Source
-from paramctl.sources.python import is_importable, open_python
 
 VARIABLE = "PARAMCTL_MODEL"
 DEFAULT_FILE = "paramctl.yaml"
@@ -160,7 +159,11 @@ def _code_of(asked: Opening) -> Source | None:
         directory, text = examples.directory(), text.removeprefix(examples.PREFIX)
     is_file = _suffix_of(text) is not None and os.path.exists(text)  # noqa: PTH110  never raises
     reference = None if is_file or ":" not in text else parse_reference(text, directory)
-    if reference is None or (reference.path is None and not is_importable(reference.module)):
+    if reference is None:
+        return None
+    from paramctl.sources.python import is_importable, open_python
+
+    if reference.path is None and not is_importable(reference.module):
         return None
     return open_python(asked.model, reference, asked.arguments)
 
