@@ -124,7 +124,9 @@ def _columns(file: OpenFile, pairs: Sequence[tuple[str, Any]], metadata: Mapping
     entries = _entries(file, pairs)
     if not entries:
         if data != file.size:
-            raise file.wrong(f"{file.size - data:,} bytes at the end belong to no tensor", byte=data)
+            raise file.wrong(
+                f"what stands from here to the end, {file.size - data:,} B, belongs to no tensor", byte=data
+            )
         return Header((), (), (), (), metadata)
     names, codes, shapes, starts, ends = zip(*entries, strict=True)
     if not _all_right(codes, shapes, starts, ends, file.size - data):
@@ -243,7 +245,7 @@ def _check_coverage(file: OpenFile, entries: Sequence[_Entry], data: int) -> Non
         reached, last = end, name
     left = file.size - data - reached
     if left:
-        raise file.wrong(f"{left:,} bytes at the end belong to no tensor", byte=data + reached)
+        raise file.wrong(f"what stands from here to the end, {left:,} B, belongs to no tensor", byte=data + reached)
 
 
 def records_of(header: Header) -> list[ParameterRecord]:

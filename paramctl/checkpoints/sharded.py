@@ -40,7 +40,7 @@ def read_sharded(path: Path, name: str, read_shard: Callable[[Path, str], Checkp
     notes = [note for shard in shards.values() for note in shard.notes]
     unlisted = sum(len(each.records) for each in shards.values()) - len(listed)
     if unlisted:
-        notes.append(f"{unlisted:,} tensors in the files of {name} are not in it, and not shown")
+        notes.append(f"not shown, since {name} does not list them: tensors in its files, {unlisted:,} in number")
 
     def locate(tensor: str) -> Sequence[Piece]:
         shard = weight_map[tensor]

@@ -172,8 +172,8 @@ class TestWhatIsRefused:
             (framed({"a": entry(), "b": entry()}, bytes(4)), "the elements of 'b' begin inside those of 'a'"),
             (framed({"a": entry(), "b": entry(8, 12)}, bytes(12)), "4 bytes before those of 'b' belong to no tensor"),
             (framed({"a": entry(4, 8)}, bytes(8)), "byte 69: 4 bytes before those of 'a' belong to no tensor"),
-            (framed({"a": entry()}, bytes(9)), "byte 73: 5 bytes at the end belong to no tensor"),
-            (framed(b"{}", bytes(1)), "byte 10: 1 bytes at the end belong to no tensor"),
+            (framed({"a": entry()}, bytes(9)), "byte 73: what stands from here to the end, 5 B, belongs to no tensor"),
+            (framed(b"{}", bytes(1)), "byte 10: what stands from here to the end, 1 B, belongs"),
             (
                 framed(b'{"a":%b,"a":%b}' % ((json.dumps(entry()).encode(),) * 2), bytes(4)),
                 "a: the header has this name twice",
