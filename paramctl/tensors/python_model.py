@@ -55,7 +55,7 @@ def build_python(reference: Reference, given: Mapping[str, Node], *, seed: int |
             call = None if isinstance(found, nn.Module) and not given else _caller(reference, found, given)
             reseed()
             with user_code.on_path(reference):
-                net = found if call is None else _build(call, wants_values=seed is not None)
+                net = found if call is None else _build(call, reseed, wants_values=seed is not None)
         return _model_of(net, reference, wants_values=seed is not None, dtype=dtype)
     except ParamctlError as error:
         raise located(error, _WHERE) from error
@@ -72,13 +72,14 @@ def _caller(reference: Reference, found: object, given: Mapping[str, Node]) -> C
     return partial(user_code.call_theirs, f"building {reference}", found, **keywords)
 
 
-def _build(call: Callable[[], Any], *, wants_values: bool) -> Any:
+def _build(call: Callable[[], Any], reseed: Callable[[], None], *, wants_values: bool) -> Any:
     if not wants_values:
         try:
             with initialization(enabled=False), on_meta():
                 return call()
         except ParamctlError:
-            pass  # not every constructor can do without values; if it fails with them too, that failure is told
+            # Not every constructor can do without values; if it fails with them too, that failure is told.
+            reseed()
     with _memory_watched():
         return call()
 

@@ -43,8 +43,8 @@ def grad(
         list[str] | None,
         typer.Option(
             "--input",
-            metavar="[NAME=]SHAPE[:DTYPE][:FILL]",
-            help="An argument of forward: 2,4 or ids=2,8:int64:randint(0,100). Repeatable.",
+            metavar="[NAME=]SHAPE",
+            help="An argument of forward, with :DTYPE and :FILL behind: 2,4 or ids=2,8:int64:ones. Repeatable.",
         ),
     ] = None,
     loss: Annotated[
