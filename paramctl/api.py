@@ -12,7 +12,9 @@ from torch import nn
 
 from paramctl import checks
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
+from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.analysis.sharing import find_groups
+from paramctl.fans import FanRule
 from paramctl.records import Statistics, Values
 from paramctl.reports.init import InitReport
 from paramctl.reports.shared import SharedReport
@@ -50,6 +52,7 @@ def list_parameters(
     buffers: bool = False,
     stats: bool = False,
     values: bool = False,
+    hist: bool = False,
     sort: SortKey | None = None,
     tree: bool = False,
 ) -> ParameterListing:
@@ -71,6 +74,7 @@ def list_parameters(
         buffers=buffers,
         stats=stats,
         values=values,
+        hist=hist,
         sort=sort,
         tree=tree,
     )
@@ -79,7 +83,8 @@ def list_parameters(
     def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
         tensor = tensors[name]
         check_memory([(name, tensor)])
-        return measure(tensor) if stats else None, TensorValues.copied(tensor) if values else None
+        stats = measure(tensor, hist=hist) if options.measures else None
+        return stats, TensorValues.copied(tensor) if values else None
 
     report = make_list_report(
         type(module).__name__,
@@ -97,6 +102,8 @@ def initialize(
     rules: Mapping[str, SchemeLike] | Sequence[tuple[str, SchemeLike]] = (),
     seed: int = 0,
     values: bool = False,
+    hist: bool = False,
+    fan: FanRule = "layer",
 ) -> Initialization:
     """Initialise the parameters of a module in place, unrecorded by autograd, as `paramctl init` does.
 
@@ -109,6 +116,9 @@ def initialize(
         rules: globs with the scheme for every parameter that they match, in order, after `scheme`.
         seed: the seed; a parameter's values depend on it, the parameter's name and shape and what reaches it.
         values: whether the report holds a copy of the elements.
+        hist: whether it holds histograms of them.
+        fan: whose fan_in and fan_out the schemes use: ``"layer"`` for those of each layer's own computation,
+            ``"torch"`` for those that `torch.nn.init` tells from the shape.
 
     Raises:
         ParamctlError: if an argument is wrong, a scheme does not fit a parameter, a function fails, or if the module
@@ -119,14 +129,23 @@ def initialize(
     check_python(module)
     check_memory(module.named_parameters())
     seed = checks.check_seed(seed)
+    checks.check_word(fan, get_args(FanRule), "fan")
     wanted = [] if scheme is None else [_rule(None, scheme)]
     wanted += [_rule(glob, each) for glob, each in checks.check_rules(rules)]
-    drawings, notes = plan_drawings(module, record_programs(module), wanted, seed)
+    drawings, notes = plan_drawings(module, record_programs(module), wanted, seed, fan=fan)
     rows = []
     for drawing in drawings:
         drawn = drawing.draw(seed)
-        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values))
-    report = InitReport(model=type(module).__name__, seed=seed, parameters=rows, with_values=values, notes=tuple(notes))
+        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values, hist=hist))
+    notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
+    report = InitReport(
+        model=type(module).__name__,
+        seed=seed,
+        parameters=rows,
+        with_values=values,
+        with_histograms=hist,
+        notes=tuple(notes),
+    )
     return Initialization.of(report)
 
 
@@ -160,6 +179,7 @@ def gradients(
     train: bool | None = None,
     seed: int = 0,
     values: bool = False,
+    hist: bool = False,
 ) -> Gradients:
     """Run forward and backward, and report the gradients before and after; the module is left as it was found.
 
@@ -176,6 +196,7 @@ def gradients(
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
         values: whether the report holds a copy of the gradients' elements.
+        hist: whether it holds histograms of them.
 
     Raises:
         ParamctlError: if an argument is wrong or a pass fails, or if the module has lazy layers that have not run, a
@@ -215,6 +236,6 @@ def gradients(
         if values:
             run = replace(run, gradients=[None if each is None else each.clone() for each in run.gradients])
         report = make_grad_report(
-            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values
+            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values, hist=hist
         )
     return Gradients.of(report)

@@ -50,11 +50,24 @@ FLOATING_DTYPES: Mapping[str, Precision] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """How many finite elements of a tensor lie between one edge and the next.
+
+    Bin i holds edges[i] ≤ x < edges[i + 1], and the last one its upper edge too. The bins have one width, a power of
+    two, and their edges are its multiples; equal elements are one bin without a width, and of no element there is none.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
     """What one pass over a tensor's elements tells.
 
     `mean`, `std` (of the population, correction=0), `min` and `max` are over the finite elements and None where there
-    is none; `norm` is their L2 norm; `zeros`, `nan` and `inf` count elements.
+    is none; `norm` is their L2 norm; `zeros`, `nan` and `inf` count elements; `histogram` counts the finite ones by
+    their size, where that was asked for.
     """
 
     mean: float | None
@@ -65,6 +78,7 @@ class Statistics:
     zeros: int
     nan: int
     inf: int
+    histogram: Histogram | None = None
 
 
 class Values(Protocol):
@@ -119,6 +133,11 @@ class ParameterRecord(NamedTuple):
     def nbytes(self) -> int:
         """The bytes that the elements take."""
         return prod(self.shape) * ITEM_SIZES[self.dtype]
+
+    @property
+    def histogram(self) -> Histogram | None:
+        """The histogram of its elements, where it was asked for."""
+        return None if self.stats is None else self.stats.histogram
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -75,6 +75,9 @@ Dtype = Annotated[
     ),
 ]
 Values = Annotated[bool, typer.Option("--values", help="Show the elements, as torch prints them.")]
+Hist = Annotated[
+    bool, typer.Option("--hist", help="Show their distribution from min to max, in JSON and CSV with its numbers.")
+]
 
 
 _SUFFIXES: Final = MappingProxyType(

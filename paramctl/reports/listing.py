@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from paramctl.records import ParameterRecord, UnregisteredRecord
-from paramctl.reports.base import Report, Row, statistics_fields
+from paramctl.reports.base import Report, Row, histogram_fields, statistics_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,7 @@ class ListReport(Report):
         tree: the modules that hold them.
         measured: whether statistics were asked for.
         with_values: whether elements were asked for.
+        with_histograms: whether histograms were asked for.
         title: what the model calls itself, or the layer that is shown alone; for the eye, like `notes`.
         unregistered: the attributes whose tensors are neither parameters nor buffers; None where nobody looked, since
             no code of the user's is in the model.
@@ -94,12 +95,14 @@ class ListReport(Report):
     tree: TreeNode | None = None
     measured: bool = False
     with_values: bool = False
+    with_histograms: bool = False
     title: str | None = None
     unregistered: tuple[UnregisteredRecord, ...] | None = None
 
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""
-        return (*self.row_fields, *["stats"] * self.measured, *["values"] * self.with_values)
+        asked = {"stats": self.measured, "histogram": self.with_histograms, "values": self.with_values}
+        return (*self.row_fields, *(field for field, is_asked in asked.items() if is_asked))
 
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""
@@ -116,8 +119,10 @@ class ListReport(Report):
                 "requires_grad": record.requires_grad,
                 "aliases": list(record.aliases),
             }
-            if record.stats is not None:
+            if self.measured:
                 row["stats"] = statistics_fields(record.stats)
+            if self.with_histograms:
+                row["histogram"] = histogram_fields(record.histogram)
             if record.values is not None:
                 row["values"] = record.values.nested()
             yield row

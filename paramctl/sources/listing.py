@@ -27,7 +27,7 @@ def list_parameters(
 
     """
     if options.needs_values:
-        held, measure, notes = with_values(source).measurable(options, seed=seed, dtype=dtype)
+        held, measure, notes = with_values(source).measurable(options, seed=seed, dtype=dtype, watch=watch)
         report = make_list_report(source.model, held, options, measure, notes, watch)
     else:
         held, notes = source.contents(dtype=dtype, buffers=options.buffers, modules=options.needs_modules)

@@ -16,6 +16,7 @@ from paramctl.references import Reference
 from paramctl.sources.protocols import Contents, Measurable
 from paramctl.spec.document import Node
 from paramctl.spec.given import parse_given
+from paramctl.watching import Watch
 
 if TYPE_CHECKING:
     from paramctl.tensors.built import BuiltModel
@@ -44,11 +45,11 @@ class PythonSource:
         built = self.build(seed=None, dtype=dtype)
         return Contents(built.inventory(), built.notes)
 
-    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None) -> Measurable:
+    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch) -> Measurable:
         """Get ready to measure the tensors; see `ModuleSource`."""
         from paramctl.tensors.measuring import measurable
 
-        return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed))
+        return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed, watch=watch))
 
     def build(self, *, seed: int | None, dtype: str | None) -> BuiltModel:
         """Import the code and call it; see `ModuleSource`."""

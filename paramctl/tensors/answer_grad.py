@@ -40,6 +40,7 @@ class PassOptions:
     train: bool = True
     device: str = "cpu"
     with_values: bool = False
+    hist: bool = False
 
 
 def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> GradReport:
@@ -83,6 +84,7 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
         run,
         passes=options.passes,
         with_values=options.with_values,
+        hist=options.hist,
         notes=(*built.notes, *notes),
     )
 

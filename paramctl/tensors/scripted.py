@@ -90,6 +90,7 @@ def produce_as_script(
     *,
     threads: int | None = None,
     with_values: bool = False,
+    hist: bool = False,
 ) -> list[InitializedParameter]:
     """Draw and measure every parameter as a script does: one thread draws, the others measure and write.
 
@@ -100,13 +101,14 @@ def produce_as_script(
         put: takes the values, under the `id()` of the drawing's tensor.
         threads: how many threads there are, at most; None for as many as there are cores for this process.
         with_values: whether the reports hold the elements; then they are kept.
+        hist: whether their statistics have histograms.
 
     Raises:
         ParamctlError: if a rule cannot be followed, or the values cannot be put.
 
     """
     workers = (threads or available_threads()) - 1
-    script = _Script(seed, put, with_values, free=_memory(2 * workers + 2))
+    script = _Script(seed, put, with_values, hist, free=_memory(2 * workers + 2))
     runs = (
         run
         for i, (drawing, tensor) in enumerate(zip(drawings, tensors, strict=True))
@@ -149,6 +151,7 @@ class _Script:
     seed: int
     put: Put
     with_values: bool
+    hist: bool
     free: SimpleQueue[torch.Tensor]
     values: dict[int, TensorValues] = field(default_factory=dict)
     generator: torch.Generator = field(init=False)
@@ -175,7 +178,8 @@ class _Script:
 
     def whole(self, drawing: Drawing, tensor: torch.Tensor) -> torch.Tensor:
         """Draw a parameter at once; what a constructor has made is changed in place."""
-        values = torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor.detach().contiguous()
+        make = torch.zeros_like if drawing.plan.target.unwritten else torch.empty_like
+        values = make(tensor, device="cpu") if tensor.is_meta else tensor.detach().contiguous()
         if values.numel() == 0:
             return values
         for i, step in enumerate(drawing.steps if tensor.is_meta else drawing.plan.steps):
@@ -212,7 +216,7 @@ class _Script:
         """Put and measure a run, and let its memory be used again."""
         try:
             self.put(run.key, run.start, run.elements)
-            return run.drawing, [measure_block(block) for block in torch.split(run.elements, BLOCK)]
+            return run.drawing, [measure_block(block, hist=self.hist) for block in torch.split(run.elements, BLOCK)]
         finally:
             self.free.put(run.memory)
 
@@ -220,11 +224,12 @@ class _Script:
         self, drawings: Sequence[Drawing], taken: Iterator[tuple[int, list[Partial]]]
     ) -> list[InitializedParameter]:
         """Merge what was measured of each parameter."""
+        nothing = measure_block(torch.empty(0, device="cpu"), hist=self.hist)
         partials = {
             i: reduce(Partial.merged, chain.from_iterable(several for _, several in group))
             for i, group in groupby(taken, key=itemgetter(0))
         }
         return [
-            describe_measured(drawing, partials.get(i, Partial()).statistics(), self.values.get(i))
+            describe_measured(drawing, partials.get(i, nothing).statistics(), self.values.get(i))
             for i, drawing in enumerate(drawings)
         ]

@@ -54,6 +54,7 @@ def grad(
     values: Annotated[
         bool, typer.Option("--values", help="Show the gradients' elements, as torch prints them.")
     ] = False,
+    hist: options.Hist = False,
     mode: Annotated[Mode, typer.Option(help="Train: dropout drops, batch norm uses the batch.")] = Mode.TRAIN,
     arg: options.Arg = None,
     allow: options.Allow = None,
@@ -87,6 +88,7 @@ def grad(
         train=mode is Mode.TRAIN,
         device=device,
         with_values=values,
+        hist=hist,
     )
     with computing():
         report = answer_grad.gradients(build, session.model, wanted, seed=session.seed)

@@ -12,6 +12,13 @@ from paramctl.cli import options
 from paramctl.cli.output import emit
 
 
+class Fan(StrEnum):
+    """Whose fan_in and fan_out the schemes use."""
+
+    LAYER = "layer"
+    TORCH = "torch"
+
+
 class Rng(StrEnum):
     """What values are drawn from."""
 
@@ -45,11 +52,19 @@ def init(
         int | None,
         typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
     ] = None,
+    fan: Annotated[
+        Fan | None,
+        typer.Option(
+            help="fan_in and fan_out of the layer's own computation, or torch's, by the shape alone. "
+            "Default: layer; torch with --rng torch."
+        ),
+    ] = None,
     rng: Annotated[
         Rng,
         typer.Option(help="A stream for each parameter, or what a script draws after torch.manual_seed."),
     ] = Rng.STREAMS,
     values: options.Values = False,
+    hist: options.Hist = False,
     arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
@@ -94,7 +109,9 @@ def init(
             max_shard_size=most,
             with_values=values,
             threads=threads,
+            fan=None if fan is None else fan.value,
             rng=rng.value,
             watch=watch,
+            hist=hist,
         )
     emit(report, options.output_of(output_format, output))
