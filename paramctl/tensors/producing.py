@@ -15,7 +15,8 @@ import torch
 from paramctl.reports.init import InitializedParameter
 from paramctl.tensors.blocks import chunks_of, precision_of
 from paramctl.tensors.collect import bytes_of
-from paramctl.tensors.initialize import Drawing, describe_measured
+from paramctl.tensors.drawing import Drawing
+from paramctl.tensors.initialize import describe_measured
 from paramctl.tensors.statistics import BLOCK, Partial, measure, measure_block
 from paramctl.tensors.threads import Budget, available_threads, in_order, one_thread_each
 from paramctl.tensors.values import TensorValues

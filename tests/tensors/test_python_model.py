@@ -252,7 +252,7 @@ class TestFailures:
         monkeypatch.setattr(memory, "available_bytes", lambda: 2**20)
         text = HEAD + "def make():\n    return nn.Linear(2**14, 2**12)\n"
         with pytest.raises(
-            ParamctlError, match=r"the parameters up to weight of a Linear would take 256 MiB .*1.0 MiB are av"
+            ParamctlError, match=r"tensors up to one of \[4096, 16384\] would take 256 MiB .*1.0 MiB are av"
         ):
             built(text, "make", seed=0)
         assert built(text, "make").net.weight.is_meta
