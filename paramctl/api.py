@@ -32,6 +32,7 @@ from paramctl.tensors.loss import Objective, make_objective
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
+from paramctl.tensors.surveying import survey
 from paramctl.tensors.values import TensorValues
 
 SchemeLike: TypeAlias = str | Initializer
@@ -145,9 +146,15 @@ def find_shared(module: nn.Module) -> Sharing:
 
     """
     check_module(module)
-    identities = {name: id(parameter) for name, parameter in module.named_parameters()}
-    groups, totals = find_groups(take_inventory(module).parameters, identities)
-    return Sharing.of(SharedReport(model=type(module).__name__, groups=groups, totals=totals))
+    found = find_groups(survey(module))
+    report = SharedReport(
+        model=type(module).__name__,
+        groups=found.groups,
+        totals=found.totals,
+        storages=found.storages,
+        notes=found.notes,
+    )
+    return Sharing.of(report)
 
 
 def gradients(

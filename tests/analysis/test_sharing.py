@@ -3,12 +3,12 @@ from __future__ import annotations
 from torch import nn
 
 from paramctl.analysis.sharing import find_groups
-from paramctl.tensors.collect import take_inventory
+from paramctl.tensors.surveying import survey
 
 
 def groups_of(net):
-    identities = {name: id(parameter) for name, parameter in net.named_parameters()}
-    return find_groups(take_inventory(net).parameters, identities)
+    found = find_groups(survey(net))
+    return found.groups, found.totals
 
 
 def test_one_module_used_several_times_is_told_from_one_parameter_in_several_modules():
