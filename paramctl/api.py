@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from paramctl import checks
+from paramctl.analysis.equality import Digests, comparable
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
-from paramctl.analysis.sharing import find_groups
+from paramctl.analysis.shared_report import make_shared_report
 from paramctl.errors import ParamctlError, failure
 from paramctl.records import Statistics, Values
 from paramctl.reports.init import InitReport
-from paramctl.reports.shared import SharedReport
 from paramctl.rules import Initializer, InitRule
 from paramctl.showing import Gradients, Initialization, ParameterListing, Sharing
 from paramctl.spec.model import LOSSES, Fill, Loss
@@ -25,6 +25,7 @@ from paramctl.tensors import streams, user_code
 from paramctl.tensors.backward import Running, run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
+from paramctl.tensors.digests import digests_in_memory
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.initialize import describe_initialized
 from paramctl.tensors.live import check_memory, check_module, check_python, named_tensors
@@ -138,23 +139,28 @@ def _rule(glob: str | None, scheme: SchemeLike) -> InitRule:
     return InitRule(match=glob, scheme=scheme, options={}, where=where)
 
 
-def find_shared(module: nn.Module) -> Sharing:
-    """Find the parameters of a module that are one and the same, by `id()`.
+def find_shared(module: nn.Module, *, by_value: bool = False) -> Sharing:
+    """Find the parameters of a module that are one and the same, by `id()`, or lie in the same memory.
+
+    Args:
+        module: the module.
+        by_value: whether equal values in different memory are found, too: equal bits, so that a NaN equals itself and
+            0.0 differs from -0.0. Tensors whose elements are all equal are left out.
 
     Raises:
-        ParamctlError: if `module` is none, or has lazy layers that have not run.
+        ParamctlError: if `module` is none, or has lazy layers that have not run, or is on the meta device while its
+            values are compared.
 
     """
     check_module(module)
-    found = find_groups(survey(module))
-    report = SharedReport(
-        model=type(module).__name__,
-        groups=found.groups,
-        totals=found.totals,
-        storages=found.storages,
-        notes=found.notes,
-    )
-    return Sharing.of(report)
+    surveyed = survey(module, every=by_value)
+    digests: Digests | None = None
+    if by_value:
+        tensors = dict(module.named_parameters())
+        compared = [(record.name, tensors[record.name]) for record in comparable(surveyed.records)]
+        check_memory(compared)
+        digests = digests_in_memory((name, each) for name, each in compared if each.layout is torch.strided)
+    return Sharing.of(make_shared_report(type(module).__name__, surveyed, digests))
 
 
 def gradients(

@@ -106,6 +106,9 @@ def init(
 @app.command()
 def shared(
     model: Model = None,
+    by_value: Annotated[bool, typer.Option("--by-value", help="A flag.")] = False,
+    expect: Texts = None,
+    expect_none: Annotated[bool, typer.Option("--expect-none", help="A flag.")] = False,
     allow: Texts = None,
     seed: Number = None,
     device: Text = "cpu",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from paramctl.analysis.storages import Part, StorageFindings, listed, look_into, memory_of
 from paramctl.records import ParameterRecord
-from paramctl.reports.shared import RELATIONS, DividedStorage, Relation, SharedGroup, SharedTotals
+from paramctl.reports.shared import DividedStorage, Relation, SharedGroup, SharedTotals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def find_groups(survey: MemorySurvey) -> Found:
 
 def in_order(survey: MemorySurvey, groups: Iterable[SharedGroup]) -> tuple[SharedGroup, ...]:
     """Return groups in model order of their first names; of those with one first name, the most specific first."""
-    return tuple(sorted(groups, key=lambda group: (survey.places[group.names[0]], RELATIONS.index(group.relation))))
+    return tuple(sorted(groups, key=lambda group: (survey.places[group.names[0]], group.rank)))
 
 
 def _group(survey: MemorySurvey, relation: Relation, part: Part) -> SharedGroup:

@@ -32,6 +32,7 @@ class SharedGroup:
         identity: the `id()` of the Parameter, in this process only; None where no one object stands behind all names.
         views: what each name sees that the first one does not: ``transposed``, another shape, dtype or place; None for
             nothing. Empty where all see the same.
+        copies: how often equal values are in memory.
 
     """
 
@@ -43,6 +44,12 @@ class SharedGroup:
     saved_nbytes: int
     identity: int | None = None
     views: tuple[str | None, ...] = ()
+    copies: int = 1
+
+    @property
+    def rank(self) -> int:
+        """How specific the relation is; 0 is the most specific one."""
+        return RELATIONS.index(self.relation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +132,7 @@ class SharedReport(Report):
         groups: what names have in common, in model order.
         totals: of the whole model.
         storages: those that hold several disjoint parts, or more than the model uses.
-        duplicate_nbytes: the bytes that equal values take more than once; None where they were not looked for.
+        by_value: whether equal values were looked for.
         expectations: what was expected, and found.
         survival: what operations do to each tie; None where nobody asked.
 
@@ -138,7 +145,7 @@ class SharedReport(Report):
     groups: Sequence[SharedGroup]
     totals: SharedTotals
     storages: Sequence[DividedStorage] = ()
-    duplicate_nbytes: int | None = None
+    by_value: bool = False
     expectations: Sequence[Expectation] = ()
     survival: Sequence[Survival] | None = None
 
@@ -146,6 +153,11 @@ class SharedReport(Report):
     def with_views(self) -> bool:
         """Whether any name sees something else than the first of its group."""
         return any(group.views for group in self.groups)
+
+    @property
+    def duplicate_nbytes(self) -> int:
+        """The bytes that would be saved if equal values were in memory once."""
+        return sum(group.nbytes * (group.copies - 1) for group in self.groups)
 
     @property
     def meets_expectations(self) -> bool:
@@ -177,7 +189,7 @@ class SharedReport(Report):
         tail: Row = {"totals": asdict(self.totals)}
         if self.storages:
             tail["storages"] = [asdict(storage) | {"names": list(storage.names)} for storage in self.storages]
-        if self.duplicate_nbytes is not None:
+        if self.by_value:
             tail["duplicate_nbytes"] = self.duplicate_nbytes
         if self.expectations:
             tail["expectations"] = [

@@ -2,26 +2,76 @@
 
 from __future__ import annotations
 
-from paramctl.analysis.sharing import find_groups
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from paramctl.analysis.equality import Digests, comparable
+from paramctl.analysis.expecting import Tie, check_expectations, disappointments
+from paramctl.analysis.shared_report import make_shared_report
+from paramctl.analysis.sharing import MemorySurvey
 from paramctl.reports.shared import SharedReport
 from paramctl.spec.model import Spec
-from paramctl.tensors.build import build
+from paramctl.tensors.build import BuiltModel, build
+from paramctl.tensors.digests import Digest, digests_in_memory
+from paramctl.tensors.materialize import plan_drawings
+from paramctl.tensors.memory import ensure_fits
+from paramctl.tensors.producing import bytes_needed, produce
 from paramctl.tensors.surveying import survey
 
 
-def find_shared(spec: Spec, model: str, *, dtype: str | None = None) -> SharedReport:
+def find_shared(
+    spec: Spec,
+    model: str,
+    *,
+    seed: int,
+    dtype: str | None = None,
+    by_value: bool = False,
+    expected: Sequence[Tie] = (),
+    nothing_else: bool = False,
+) -> SharedReport:
     """Answer `paramctl shared`: the model is built on the meta device, and its Parameters and their memory compared.
 
+    Args:
+        spec: the spec.
+        model: the model as the user named it.
+        seed: the seed of the values, where they are compared.
+        dtype: what floating parameters are made as, instead of what the spec says.
+        by_value: whether the values that the spec's rules give are compared, too.
+        expected: the names that must be tied.
+        nothing_else: whether nothing else may be shared.
+
     Raises:
-        ParamctlError: if the model cannot be built.
+        ParamctlError: if the model cannot be built, does not have a name, or a rule does not fit a parameter.
 
     """
-    built = build(spec, dtype=dtype)
-    found = find_groups(survey(built.net))
-    return SharedReport(
-        model=model,
-        groups=found.groups,
-        totals=found.totals,
-        storages=found.storages,
-        notes=(*built.notes, *found.notes),
-    )
+    built = build(spec, dtype=dtype, seed=seed if by_value else None)
+    surveyed = survey(built.net, every=by_value)
+    notes = list(built.notes)
+    digests = _digests(spec, built, surveyed, seed, notes) if by_value else None
+    report = make_shared_report(model, surveyed, digests, notes=notes)
+    names = {name for name, _ in built.net.named_parameters(remove_duplicate=False)} if expected else set()
+    expectations = check_expectations(expected, report.groups, names, nothing_else=nothing_else)
+    return replace(report, expectations=expectations, notes=(*report.notes, *disappointments(expectations)))
+
+
+def _digests(spec: Spec, built: BuiltModel, surveyed: MemorySurvey, seed: int, notes: list[str]) -> Digests:
+    """Draw the parameters whose values are to be compared, and return what stands for them."""
+    names = {record.name for record in comparable(surveyed.records)}
+    drawings, rule_notes = plan_drawings(built.net, built.programs, spec.rules, seed)
+    notes += rule_notes
+    wanted = {
+        drawing.plan.target.record.name: drawing for drawing in drawings if drawing.plan.target.record.name in names
+    }
+    ensure_fits(bytes_needed(list(wanted.values()), copies=0), "the values")
+    drawn = {id(drawing.tensor): Digest() for drawing in wanted.values() if drawing.tensor.is_meta}
+
+    def put(key: int, _: int, elements: torch.Tensor) -> None:
+        if key in drawn:
+            drawn[key].update(elements)
+
+    produce(list(wanted.values()), seed, put)
+    # What a layer of the user's own has made is drawn in place, and may be the memory of another parameter.
+    made = digests_in_memory((name, each.tensor) for name, each in wanted.items() if not each.tensor.is_meta)
+    return made | {name: drawn[id(each.tensor)].result() for name, each in wanted.items() if each.tensor.is_meta}

@@ -26,7 +26,11 @@ def page(report: SharedReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG
         named = f"{text.counted(totals.named_numel, 'element')} in the memory of {totals.numel:,}"
         yield line(f"No parameter is shared: {named}, {text.size(totals.saved_nbytes)} saved.")
     if report.duplicate_nbytes:
-        yield line((f"{text.size(report.duplicate_nbytes)} hold values that are elsewhere too", DIM))
+        yield line((f"{text.size(report.duplicate_nbytes)} are taken by values that stand elsewhere, too", DIM))
+    for each in report.expectations:
+        if each.met:
+            nothing = f"nothing{' else' if len(report.expectations) > 1 else ''} is shared"
+            yield line(f"as expected: {text.escape(' = '.join(each.names)) or nothing}")
 
 
 def _table(groups: Sequence[SharedGroup]) -> TableData:
