@@ -34,6 +34,7 @@ from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.surveying import survey
+from paramctl.tensors.survival import try_ties
 from paramctl.tensors.values import TensorValues
 
 SchemeLike: TypeAlias = str | Initializer
@@ -139,13 +140,14 @@ def _rule(glob: str | None, scheme: SchemeLike) -> InitRule:
     return InitRule(match=glob, scheme=scheme, options={}, where=where)
 
 
-def find_shared(module: nn.Module, *, by_value: bool = False) -> Sharing:
+def find_shared(module: nn.Module, *, by_value: bool = False, survival: bool = False) -> Sharing:
     """Find the parameters of a module that are one and the same, by `id()`, or lie in the same memory.
 
     Args:
         module: the module.
         by_value: whether equal values in different memory are found, too: equal bits, so that a NaN equals itself and
             0.0 differs from -0.0. Tensors whose elements are all equal are left out.
+        survival: whether it is tried, on a small copy, what operations such as `deepcopy` and `to` do to each tie.
 
     Raises:
         ParamctlError: if `module` is none, or has lazy layers that have not run, or is on the meta device while its
@@ -160,7 +162,8 @@ def find_shared(module: nn.Module, *, by_value: bool = False) -> Sharing:
         compared = [(record.name, tensors[record.name]) for record in comparable(surveyed.records)]
         check_memory(compared)
         digests = digests_in_memory((name, each) for name, each in compared if each.layout is torch.strided)
-    return Sharing.of(make_shared_report(type(module).__name__, surveyed, digests))
+    report = make_shared_report(type(module).__name__, surveyed, digests)
+    return Sharing.of(replace(report, survival=try_ties(module, surveyed, report.ties)) if survival else report)
 
 
 def gradients(

@@ -155,6 +155,11 @@ class SharedReport(Report):
         return any(group.views for group in self.groups)
 
     @property
+    def ties(self) -> list[SharedGroup]:
+        """The groups that have elements in common, not merely equal values."""
+        return [group for group in self.groups if group.relation != "same-values"]
+
+    @property
     def duplicate_nbytes(self) -> int:
         """The bytes that would be saved if equal values were in memory once."""
         return sum(group.nbytes * (group.copies - 1) for group in self.groups)

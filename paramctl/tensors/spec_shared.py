@@ -19,6 +19,7 @@ from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.producing import bytes_needed, produce
 from paramctl.tensors.surveying import survey
+from paramctl.tensors.survival import try_ties
 
 
 def find_shared(
@@ -30,6 +31,7 @@ def find_shared(
     by_value: bool = False,
     expected: Sequence[Tie] = (),
     nothing_else: bool = False,
+    survival: bool = False,
 ) -> SharedReport:
     """Answer `paramctl shared`: the model is built on the meta device, and its Parameters and their memory compared.
 
@@ -41,6 +43,7 @@ def find_shared(
         by_value: whether the values that the spec's rules give are compared, too.
         expected: the names that must be tied.
         nothing_else: whether nothing else may be shared.
+        survival: whether it is tried what operations do to each tie.
 
     Raises:
         ParamctlError: if the model cannot be built, does not have a name, or a rule does not fit a parameter.
@@ -53,7 +56,12 @@ def find_shared(
     report = make_shared_report(model, surveyed, digests, notes=notes)
     names = {name for name, _ in built.net.named_parameters(remove_duplicate=False)} if expected else set()
     expectations = check_expectations(expected, report.groups, names, nothing_else=nothing_else)
-    return replace(report, expectations=expectations, notes=(*report.notes, *disappointments(expectations)))
+    return replace(
+        report,
+        expectations=expectations,
+        survival=try_ties(built.net, surveyed, report.ties) if survival else None,
+        notes=(*report.notes, *disappointments(expectations)),
+    )
 
 
 def _digests(spec: Spec, built: BuiltModel, surveyed: MemorySurvey, seed: int, notes: list[str]) -> Digests:

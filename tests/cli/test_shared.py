@@ -145,3 +145,16 @@ class TestExpectations:
             "error: --expect: the model has no parameter '2.weigt'",
             "  hint: did you mean '2.weight'?",
         ]
+
+
+def test_what_a_tie_survives_is_a_matrix_that_fits_80_columns(paramctl, report, monkeypatch):
+    answer = report("shared", "example:gpt2", "--survival")
+    (tie,) = answer["survival"]
+    assert (tie["relation"], tie["names"]) == ("same-parameter", ["transformer.wte.weight", "lm_head.weight"])
+    assert tie["trials"]["meta, to_empty(device)"] == {"outcome": "broken", "reason": None}
+    assert tie["trials"]["safetensors.save_file"]["reason"].startswith("RuntimeError: Some tensors share memory")
+    assert report("shared", "example:gpt2", "--survival") == answer
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = paramctl("shared", "example:gpt2", "--survival").out.splitlines()
+    assert "load_state_dict(assign=True)  same-storage" in lines
+    assert all(len(line) <= 80 for line in lines)

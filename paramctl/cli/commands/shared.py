@@ -16,6 +16,9 @@ def shared(
     by_value: Annotated[
         bool, typer.Option("--by-value", help="Equal values in different memory, too; constant ones aside.")
     ] = False,
+    survival: Annotated[
+        bool, typer.Option("--survival", help="What deepcopy, to, save_file, an optimizer … would do to each tie.")
+    ] = False,
     expect: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=NAME", help="Exit with 1 unless these are the same elements. Repeatable."),
@@ -47,6 +50,7 @@ def shared(
             by_value=by_value,
             expected=expected,
             nothing_else=expect_none,
+            survival=survival,
         )
     emit(report, options.output_of(output_format, output))
     if not report.meets_expectations:
