@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from paramctl.render import text
 from paramctl.render.block import Block, line
-from paramctl.render.cells import DIM, NOTHING, SHARED, WRONG
+from paramctl.render.cells import DIM, NOTHING, SHARED
+from paramctl.render.pages.survival import survival_blocks
 from paramctl.render.table import Cell, Column, Span, TableData
-from paramctl.reports.shared import SharedGroup, SharedReport, Survival, Trial
+from paramctl.reports.shared import SharedGroup, SharedReport
 
 _MOST_NAMES = 20
-_MOST_TIES_BESIDE = 3
-"""Names of a group, and kinds of ties beside each other, that fit a narrow terminal."""
 
 
 def page(report: SharedReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG001  every page is called alike
@@ -31,7 +29,7 @@ def page(report: SharedReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG
     if report.duplicate_nbytes:
         yield line((f"{text.size(report.duplicate_nbytes)} are taken by values that stand elsewhere, too", DIM))
     if report.survival is not None:
-        yield from _survival(report.survival)
+        yield from survival_blocks(report.survival)
     for each in report.expectations:
         if each.met:
             nothing = f"nothing{' else' if len(report.expectations) > 1 else ''} is shared"
@@ -65,41 +63,3 @@ def _names(group: SharedGroup) -> Cell:
             spans.append((f" {view}", DIM))
     hidden = len(group.names) - _MOST_NAMES
     return (*spans, (f"\n… {hidden:,} more names", "")) if hidden > 0 else tuple(spans)
-
-
-def _survival(ties: Sequence[Survival]) -> Iterator[Block]:
-    """Yield what becomes of ties, a column for those of one relation to which the same happens."""
-    if not ties:
-        yield line("There is no tie to try.")
-        return
-    alike: dict[tuple[str, ...], list[Survival]] = {}
-    for tie in ties:
-        alike.setdefault((tie.relation, *(str(trial.outcome) for trial in tie.trials)), []).append(tie)
-    of_relation = Counter(relation for relation, *_ in alike)
-    columns: list[tuple[str, list[Survival]]] = []
-    for (relation, *_), each in alike.items():
-        place = 1 + sum(known[0].relation == relation for _, known in columns)
-        columns.append((f"{relation} {place}" if of_relation[relation] > 1 else relation, each))
-    for start in range(0, len(columns), _MOST_TIES_BESIDE):
-        yield line("")
-        yield _matrix(columns[start : start + _MOST_TIES_BESIDE])
-    for header, each in columns:
-        if of_relation[each[0].relation] > 1:
-            more = f", and {text.counted(len(each) - 1, 'tie')} more" if len(each) > 1 else ""
-            yield line((f"{header}: {' = '.join(map(text.escape, each[0].names[:_MOST_NAMES]))}{more}", DIM))
-    for trial in dict.fromkeys(trial for tie in ties for trial in tie.trials if trial.reason):
-        yield line((f"{trial.operation}: {text.escape(trial.reason or '')}", DIM))
-    yield line(("tried on a small copy of the model with its own modules", DIM))
-
-
-def _matrix(columns: Sequence[tuple[str, Sequence[Survival]]]) -> TableData:
-    """Return the table of operations with a column for each kind of tie."""
-    operations = [trial.operation for trial in columns[0][1][0].trials]
-    outcomes = (Column(header, [_outcome(trial) for trial in each[0].trials]) for header, each in columns)
-    return TableData((Column("operation", operations), *outcomes))
-
-
-def _outcome(trial: Trial) -> Cell:
-    if trial.outcome is None:
-        return (("not tried", DIM),)
-    return trial.outcome if trial.outcome in {"kept", "once"} else ((trial.outcome, WRONG),)
