@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
@@ -28,12 +29,12 @@ from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.digests import digests_in_memory
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.initialize import describe_initialized
-from paramctl.tensors.live import check_memory, check_module, check_python, named_tensors
+from paramctl.tensors.live import check_memory, check_module, check_python, check_shapes, check_type, named_tensors
 from paramctl.tensors.loss import Objective, make_objective
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
-from paramctl.tensors.surveying import survey
+from paramctl.tensors.surveying import find_tensors, survey_tensors
 from paramctl.tensors.survival import try_ties
 from paramctl.tensors.values import TensorValues
 
@@ -154,8 +155,10 @@ def find_shared(module: nn.Module, *, by_value: bool = False, survival: bool = F
             values are compared.
 
     """
-    check_module(module)
-    surveyed = survey(module, every=by_value)
+    check_type(module)
+    held = find_tensors(module)
+    check_shapes(module, chain(held.parameters.values(), held.buffers.values()))
+    surveyed = survey_tensors(held, every=by_value)
     digests: Digests | None = None
     if by_value:
         tensors = dict(module.named_parameters())

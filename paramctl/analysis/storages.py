@@ -48,6 +48,8 @@ class _Place(NamedTuple):
 
 def look_into(records: Sequence[ParameterRecord]) -> StorageFindings:
     """Tell what the tensors of one storage have in common; each must have elements."""
+    if len(records) == 1:
+        return _alone(records[0])
     parameters = [record for record in records if record.kind != "buffer"]
     places = _places(parameters)
     notes = []
@@ -77,6 +79,13 @@ def look_into(records: Sequence[ParameterRecord]) -> StorageFindings:
         divided=divided,
         notes=notes,
     )
+
+
+def _alone(record: ParameterRecord) -> StorageFindings:
+    """Tell what a tensor takes that has a storage of its own: that of most ties."""
+    part = Part((record,), *memory_of(record))
+    same = [part] if _is_tied_entry(record) else []
+    return StorageFindings(part.numel, part.nbytes, same, [], _divided([record], [part]), [])
 
 
 def memory_of(record: ParameterRecord) -> tuple[int, int]:

@@ -19,22 +19,36 @@ def check_module(module: object) -> None:
         ParamctlError: naming the type of what was given, or the first tensor without a shape.
 
     """
+    check_type(module)
+    assert isinstance(module, nn.Module), "its type was checked"
+    check_shapes(module, (tensor for _, tensor in named_tensors(module)))
+
+
+def check_type(module: object) -> None:
+    """Refuse what is no module.
+
+    Raises:
+        ParamctlError: naming the type of what was given.
+
+    """
     if not isinstance(module, nn.Module):
         given = f"the class {module.__name__}" if inspect.isclass(module) else type(module).__name__
         raise failure(f"expected a torch.nn.Module, not {given}", where="module", hint=_module_hint(module))
-    if any(issubclass(kind, UninitializedParameter | UninitializedBuffer) for kind in _kinds_of_tensors(module)):
+
+
+def check_shapes(module: nn.Module, tensors: Iterable[torch.Tensor]) -> None:
+    """Refuse a module that has tensors of lazy layers among its own, which do not know their shapes yet.
+
+    Raises:
+        ParamctlError: naming the first tensor without a shape.
+
+    """
+    kinds = set(map(type, tensors))
+    if any(issubclass(kind, UninitializedParameter | UninitializedBuffer) for kind in kinds):
         lazy = [name for name, tensor in named_tensors(module) if is_lazy(tensor)]
         others = f", and {len(lazy) - 1:,} more have none" if lazy[1:] else ""
         hint = "run the model on an input first: its lazy layers then take their shapes from it"
         raise failure(f"{lazy[0]} has no shape yet{others}", where="module", hint=hint)
-
-
-def _kinds_of_tensors(module: nn.Module) -> set[type]:
-    """Return the classes of a module's tensors: `named_parameters()` takes ten times as long to get to them."""
-    kinds: set[type] = set()
-    for each in module.modules():
-        kinds.update(map(type, each._parameters.values()), map(type, each._buffers.values()))  # noqa: SLF001
-    return kinds
 
 
 def check_memory(named: Iterable[tuple[str, torch.Tensor]]) -> None:

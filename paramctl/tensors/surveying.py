@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple, TypeAlias
+from itertools import islice
+from operator import le
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
 
 from paramctl.analysis.sharing import MemorySurvey
 from paramctl.records import Kind, ParameterRecord, StorageSpan, join
-from paramctl.tensors.collect import bytes_of, dtype_name, named_modules
+from paramctl.tensors.collect import bytes_of, dtype_name, places_of_modules
 
 Place: TypeAlias = tuple[int, str, str, nn.Module]
 """Where a tensor stands: the number of its name in model order, its module's path, its attribute there, the module."""
@@ -25,8 +27,18 @@ _ADDRESS_BITS = 64
 
 
 class Tensors(NamedTuple):
-    """The distinct tensors of a module by `id()`, in model order, and which parameters have several names."""
+    """What a module holds.
 
+    Attributes:
+        paths: the paths of every place of a module in it.
+        modules: the module at each.
+        parameters: the distinct parameters by `id()`, in model order.
+        buffers: the distinct buffers, alike.
+        repeated: the parameters that have several names.
+    """
+
+    paths: list[str]
+    modules: list[nn.Module]
     parameters: dict[int, torch.Tensor]
     buffers: dict[int, torch.Tensor]
     repeated: set[int]
@@ -61,8 +73,12 @@ def survey(root: nn.Module, *, every: bool = False) -> MemorySurvey:
         every: whether every parameter becomes a record, also those that share nothing.
 
     """
-    modules = list(named_modules(root))
-    parameters, buffers, repeated = find_tensors(modules)
+    return survey_tensors(find_tensors(root), every=every)
+
+
+def survey_tensors(tensors: Tensors, *, every: bool = False) -> MemorySurvey:
+    """Survey what a module holds; see `survey`."""
+    _, _, parameters, buffers, repeated = tensors
     memory, beside = _memory_of(parameters), _memory_of(buffers)
     sizes = memory.sizes | beside.sizes if buffers else memory.sizes
     regions = _regions(sizes)
@@ -72,7 +88,8 @@ def survey(root: nn.Module, *, every: bool = False) -> MemorySurvey:
         else _with_company(parameters, repeated, memory, regions.keys() | set(beside.addresses.values()))
     )
     numbers = _Numbers(sizes, regions)
-    places = find_places(modules, kept.keys() | buffers.keys()) if kept else {}
+    places = _places(tensors, kept.keys(), "_parameters") if kept else {}
+    buffer_places = _places(tensors, buffers.keys(), "_buffers") if kept and buffers else {}
     records = [
         _record(tensor, places[key], "parameter", numbers.span(tensor, memory.addresses.get(key)))
         for key, tensor in kept.items()
@@ -80,7 +97,7 @@ def survey(root: nn.Module, *, every: bool = False) -> MemorySurvey:
     identities = {record.name: key for record, key in zip(records, kept, strict=True)}
     order = {join(path, attribute): number for key in kept for number, path, attribute, _ in places[key]}
     records += [
-        _record(buffers[key], places[key], "buffer", numbers.span(buffers[key], address))
+        _record(buffers[key], buffer_places[key], "buffer", numbers.span(buffers[key], address))
         for key, address in beside.addresses.items()
         if numbers.has(address)
     ]
@@ -106,31 +123,36 @@ def _with_company(
     return {key: tensor for key, tensor in parameters.items() if key in keys}
 
 
-def find_tensors(modules: Sequence[tuple[str, nn.Module]]) -> Tensors:
-    """Find the tensors of modules, and those that they hold under several names, by `id()`."""
+def find_tensors(root: nn.Module) -> Tensors:
+    """Find what a module holds, and which parameters it holds under several names, by `id()`."""
     # The public generators over these take several times as long, and a model may have a million parameters.
-    tensors = [tensor for _, module in modules for tensor in module._parameters.values()]  # noqa: SLF001
-    buffers = [tensor for _, module in modules for tensor in module._buffers.values()]  # noqa: SLF001
-    keys = list(map(id, tensors))
-    held = dict(zip(keys, tensors, strict=True))
-    repeated = {key for key, times in Counter(keys).items() if times > 1} if len(held) < len(keys) else set()
-    return Tensors(
-        {key: tensor for key, tensor in held.items() if tensor is not None},
-        {id(buffer): buffer for buffer in buffers if buffer is not None},
-        repeated - {id(None)},
-    )
+    paths, modules = places_of_modules(root)
+    every = [tensor for module in modules for tensor in module._parameters.values()]  # noqa: SLF001
+    keys = list(map(id, every))
+    parameters: dict[int, Any] = dict(zip(keys, every, strict=True))
+    repeated = {key for key, times in Counter(keys).items() if times > 1} if len(parameters) < len(keys) else set()
+    parameters.pop(id(None), None)
+    buffers = {
+        id(buffer): buffer
+        for module in modules
+        if module._buffers  # noqa: SLF001
+        for buffer in module._buffers.values()  # noqa: SLF001
+        if buffer is not None
+    }
+    return Tensors(paths, modules, parameters, buffers, repeated - {id(None)})
 
 
-def find_places(modules: Sequence[tuple[str, nn.Module]], keys: AbstractSet[int]) -> dict[int, list[Place]]:
+def _places(
+    tensors: Tensors, keys: AbstractSet[int], slots: Literal["_parameters", "_buffers"]
+) -> dict[int, list[Place]]:
     """Return everywhere that the tensors of these `id()`s stand."""
-    found: dict[int, list[Place]] = {}
     standing = [
         (id(tensor), path, attribute, module)
-        for path, module in modules
-        for slots in (module._parameters, module._buffers)  # noqa: SLF001  as above
-        for attribute, tensor in slots.items()
+        for path, module in zip(tensors.paths, tensors.modules, strict=True)
+        for attribute, tensor in getattr(module, slots).items()
         if id(tensor) in keys
     ]
+    found: dict[int, list[Place]] = {}
     for number, (key, path, attribute, module) in enumerate(standing):
         found.setdefault(key, []).append((number, path, attribute, module))
     return found
@@ -138,9 +160,8 @@ def find_places(modules: Sequence[tuple[str, nn.Module]], keys: AbstractSet[int]
 
 def find_repeated(root: nn.Module) -> dict[int, list[Place]]:
     """Return everywhere that those parameters of a module stand that have several names, by their `id()`."""
-    modules = list(named_modules(root))
-    repeated = find_tensors(modules).repeated
-    return find_places(modules, repeated) if repeated else {}
+    tensors = find_tensors(root)
+    return _places(tensors, tensors.repeated, "_parameters") if tensors.repeated else {}
 
 
 def _memory_of(tensors: Mapping[int, torch.Tensor]) -> _Memory:
@@ -173,19 +194,23 @@ def _regions(sizes: Mapping[int, int]) -> dict[int, _Region]:
 
     Arrays of other libraries become storages of torch's that know nothing of each other.
     """
+    addresses = sorted([address for address in sizes if address > 0])
+    ends = [address + sizes[address] for address in addresses]
+    if all(map(le, ends, islice(addresses, 1, None))):
+        return {}
+    regions: list[list[int]] = []
+    end = 0
+    for address, its_end in zip(addresses, ends, strict=True):
+        if address < end:
+            regions[-1].append(address)
+        else:
+            regions.append([address])
+        end = max(end, its_end)
     found: dict[int, _Region] = {}
-    members: list[int] = []
-    start, end = 0, min(sizes, default=0)
-    for address in [*sorted(sizes), None]:
-        if address is not None and address < end:
-            members.append(address)
-            end = max(end, address + sizes[address])
-            continue
-        if len(members) > 1:
-            found |= dict.fromkeys(members, _Region(start, end - start))
-        if address is not None:
-            members, start = [address], address
-            end = address + sizes[address] if address > 0 else address
+    for region in regions:
+        if len(region) > 1:
+            nbytes = max(address + sizes[address] for address in region) - region[0]
+            found |= dict.fromkeys(region, _Region(region[0], nbytes))
     return found
 
 
