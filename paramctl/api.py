@@ -26,7 +26,7 @@ from paramctl.tensors import streams, user_code
 from paramctl.tensors.backward import Running, run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
-from paramctl.tensors.digests import digests_in_memory
+from paramctl.tensors.digests import blocks_of, digests_of
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.initialize import describe_initialized
 from paramctl.tensors.live import check_memory, check_module, check_python, check_shapes, check_type, named_tensors
@@ -164,7 +164,7 @@ def find_shared(module: nn.Module, *, by_value: bool = False, survival: bool = F
         tensors = dict(module.named_parameters())
         compared = [(record.name, tensors[record.name]) for record in comparable(surveyed.records)]
         check_memory(compared)
-        digests = digests_in_memory((name, each) for name, each in compared if each.layout is torch.strided)
+        digests = digests_of((name, blocks_of(each)) for name, each in compared if each.layout is torch.strided)
     report = make_shared_report(type(module).__name__, surveyed, digests)
     return Sharing.of(replace(report, survival=try_ties(module, surveyed, report.ties)) if survival else report)
 

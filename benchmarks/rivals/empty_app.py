@@ -28,6 +28,11 @@ class Loss(StrEnum):
     CROSS_ENTROPY = "cross_entropy"
 
 
+class Rng(StrEnum):
+    STREAMS = "streams"
+    TORCH = "torch"
+
+
 class Mode(StrEnum):
     TRAIN = "train"
     EVAL = "eval"
@@ -91,7 +96,9 @@ def init(
     scheme: Text = None,
     rule: Texts = None,
     out: Text = None,
+    max_shard_size: Text = None,
     threads: Number = None,
+    rng: Annotated[Rng, typer.Option(help="A source.")] = Rng.STREAMS,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     allow: Texts = None,
     seed: Number = None,

@@ -10,6 +10,7 @@ from paramctl.errors import failure, nearest
 from paramctl.globs import compile_filter, compile_glob
 from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, Values
 from paramctl.reports.listing import ListReport, ListTotals
+from paramctl.watching import Advance, Watch, unwatched
 
 SortKey: TypeAlias = Literal["name", "numel", "nbytes"]
 
@@ -130,6 +131,7 @@ def make_list_report(
     options: ListOptions,
     measure: Measure | None,
     notes: Sequence[str] = (),
+    watch: Watch = unwatched,
 ) -> ListReport:
     """Select, measure, sort and sum up the records of a model.
 
@@ -139,6 +141,7 @@ def make_list_report(
         options: what was asked for.
         measure: measures the tensors, if `options.needs_values`.
         notes: what the user should know besides.
+        watch: watches how far the measuring has come.
 
     Raises:
         ParamctlError: if there is no module of the path asked for.
@@ -157,7 +160,8 @@ def make_list_report(
         tree = build_tree(modules, shown)
     if measure is not None:
         prefix = f"{options.layer}." if options.layer else ""
-        shown = [_measured(record, measure(prefix + record.name)) for record in shown]
+        with watch(sum(record.nbytes for record in shown)) as advance:
+            shown = [_measured(record, prefix, measure, advance) for record in shown]
     return ListReport(
         model=model,
         parameters=sort_records(shown, options.sort),
@@ -190,5 +194,7 @@ def _unmatched(option: str, glob: str, records: Sequence[ParameterRecord], optio
     return f"{option} {glob!r} matches no parameter; globs match whole dotted names{inside}{suggestion}"
 
 
-def _measured(record: ParameterRecord, measured: tuple[Statistics | None, Values | None]) -> ParameterRecord:
-    return record._replace(stats=measured[0], values=measured[1])
+def _measured(record: ParameterRecord, prefix: str, measure: Measure, advance: Advance) -> ParameterRecord:
+    stats, values = measure(prefix + record.name)
+    advance(record.nbytes)
+    return record._replace(stats=stats, values=values)

@@ -12,6 +12,7 @@ from paramctl.cli.output import Output
 from paramctl.errors import failure, nearest
 from paramctl.records import FLOATING_DTYPES
 from paramctl.render.formats import OutputFormat
+from paramctl.shards import parse_size
 
 _MODEL = (
     "A spec (.yaml, .yml, .json), - for a spec on stdin, or example:NAME. "
@@ -89,3 +90,21 @@ def check_dtype(dtype: str | None) -> str | None:
         hint = nearest(dtype.removeprefix("torch."), FLOATING_DTYPES) or f"one of {', '.join(FLOATING_DTYPES)}"
         raise failure(f"{dtype!r} is no dtype of floating parameters", where="--dtype", hint=hint)
     return dtype
+
+
+def check_max_shard_size(size: str | None, out: str | None) -> int | None:
+    """Return the most bytes of a shard; None where no shards are asked for.
+
+    Raises:
+        ParamctlError: if it is no size, or nothing is written to safetensors files.
+
+    """
+    option = "--max-shard-size"
+    if size is None:
+        return None
+    if out is None:
+        hint = "name the file with --out, such as --out model.safetensors"
+        raise failure("nothing is written that shards could be made of", where=option, hint=hint)
+    if Path(out).suffix != ".safetensors":
+        raise failure(f"shards are safetensors files, and {out} is none", where=option, hint="--out model.safetensors")
+    return parse_size(size, option)

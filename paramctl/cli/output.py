@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import typer
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 _UNBOUNDED = 1_000_000
 """Wider than any table: in a pipe a table is as wide as its content."""
+_USUAL_COLUMNS = 80
+"""Those of a terminal that does not tell how many it has."""
 _MOST_PROBLEMS = 50
 _STDOUT = frozenset({"-", "/dev/stdout", "/dev/fd/1"})
 """What means standard output; opened by its path it would be written from its start again."""
@@ -50,7 +51,7 @@ def emit(report: Report, output: Output) -> None:
     file = _to_file(output.file)
     if file is None:
         stdout = _stdout()
-        pieces = render(report, output.format, _width(stdout), _color(stdout))
+        pieces = render(report, output.format, width_of(stdout), color_of(stdout))
         _write_stdout(pieces, machine=output.format is not OutputFormat.TABLE)
     else:
         _write_file(file, render(report, output.format, _columns() or _UNBOUNDED, None))
@@ -134,20 +135,33 @@ def _write_stdout(pieces: Iterator[str], *, machine: bool) -> None:
 
 
 def _styled(text: str, code: str) -> str:
-    return f"{code}{text}\x1b[0m" if sys.stderr is not None and _color(sys.stderr) else text
+    return f"{code}{text}\x1b[0m" if sys.stderr is not None and color_of(sys.stderr) else text
 
 
-def _color(stream: TextIO) -> str | None:
+def is_screen(stream: TextIO) -> bool:
+    """Tell whether a person reads along on a terminal that can move its cursor and show colours."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def color_of(stream: TextIO) -> Literal["standard"] | None:
     """Return the colour system to use: basic colours on a terminal, none in a pipe, as NO_COLOR and FORCE_COLOR say."""
     if os.environ.get("NO_COLOR"):
         return None
     if os.environ.get("FORCE_COLOR", "0") not in {"", "0"}:
         return "standard"
-    return "standard" if stream.isatty() and os.environ.get("TERM") != "dumb" else None
+    return "standard" if is_screen(stream) else None
 
 
-def _width(stream: TextIO) -> int:
-    return _columns() or (shutil.get_terminal_size().columns if stream.isatty() else _UNBOUNDED)
+def width_of(stream: TextIO) -> int:
+    """Return the columns of a terminal, or more than are ever needed; COLUMNS counts more than either."""
+    return _columns() or (_terminal_columns(stream) if stream.isatty() else _UNBOUNDED)
+
+
+def _terminal_columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_COLUMNS
+    except (OSError, ValueError):
+        return _USUAL_COLUMNS
 
 
 def _columns() -> int | None:

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paramctl.checks import check_seed
 from paramctl.cli.options import check_dtype
 from paramctl.cli.output import print_note
 from paramctl.errors import failure
+from paramctl.shards import is_part
 from paramctl.sources.resolve import choose, open_model
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def open_spec(
     seed: int | None,
     dtype: str | None,
     writes: Mapping[str, str | None],
+    sharded: str | None = None,
     device: str = "cpu",
 ) -> Session:
     """Read the spec that MODEL means.
@@ -47,6 +50,7 @@ def open_spec(
         seed: the seed, where one was typed.
         dtype: the dtype, where one was typed.
         writes: the files that the command will write, by their options.
+        sharded: the file instead of which it may write shards.
         device: where tensors with values go.
 
     Raises:
@@ -59,7 +63,7 @@ def open_spec(
     chosen = choose(model)
     if chosen.note is not None:
         print_note(chosen.note)
-    _check_writes(chosen.model, writes)
+    _check_writes(chosen.model, writes, sharded)
     with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
         source = open_model(chosen.model, allow or [])
     if device != "cpu":
@@ -69,7 +73,7 @@ def open_spec(
     return Session(source.model, source.spec, source.spec.seed if seed is None else seed, dtype)
 
 
-def _check_writes(model: str, writes: Mapping[str, str | None]) -> None:
+def _check_writes(model: str, writes: Mapping[str, str | None], sharded: str | None) -> None:
     """Refuse to write over the spec, or two things into one file; devices and pipes take any number."""
     taken = {os.path.realpath(model): "MODEL"}
     for option, file in writes.items():
@@ -80,6 +84,12 @@ def _check_writes(model: str, writes: Mapping[str, str | None]) -> None:
         if path in taken and not special:
             raise failure(f"{file} is the file of {taken[path]} too", where=option, hint="name another file")
         taken[path] = option
+    if sharded is not None:
+        out = Path(os.path.realpath(os.path.dirname(sharded)), os.path.basename(sharded))  # noqa: PTH119, PTH120
+        for path, owner in taken.items():
+            if is_part(Path(path), out):
+                message = f"{Path(path).name} is the file of {owner} too"
+                raise failure(message, where="--max-shard-size", hint="name another file")
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from paramctl.records import Shape, Statistics, Values
 from paramctl.reports.base import Report, Row, finite, statistics_fields
 from paramctl.schemes import SCHEMES, Moments
+
+RandomSource: TypeAlias = Literal["streams", "torch"]
+"""What values are drawn from: a stream for each parameter, or torch's one generator, as a script does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +83,10 @@ class InitReport(Report):
 
     Attributes:
         seed: the seed.
+        rng: what the values are drawn from.
         parameters: the values of each parameter.
-        written: the file that holds them.
+        written: the file that holds them: of shards, their index.
+        shards: the shards that the index lists; none where one file holds everything.
         with_values: whether their elements were asked for.
 
     """
@@ -92,12 +97,14 @@ class InitReport(Report):
 
     seed: int
     parameters: Sequence[InitializedParameter]
+    rng: RandomSource = "streams"
     written: str | None = None
+    shards: Sequence[str] = ()
     with_values: bool = False
 
     def head(self) -> Row:
-        """Return the seed."""
-        return {"seed": self.seed}
+        """Return the seed, and what it is the seed of."""
+        return {"seed": self.seed, "rng": self.rng}
 
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""
@@ -108,5 +115,5 @@ class InitReport(Report):
         return (parameter.fields() for parameter in self.parameters)
 
     def tail(self) -> Row:
-        """Return the file that was written."""
-        return {"written": self.written}
+        """Return the files that were written."""
+        return {"written": self.written, "shards": list(self.shards)}

@@ -1,92 +1,81 @@
-"""The values of a tensor block by block, in memory that is used again: bit for bit those of the whole tensor."""
+"""A tensor in chunks, each drawn from a stream of its own, and in blocks that fit a core's cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeAlias
 
 import torch
 
-from paramctl.rules import InitRule
-from paramctl.schemes import Scheme
-from paramctl.tensors import streams
-from paramctl.tensors.initialize import DEFAULT, Drawing
-from paramctl.tensors.kernels import ELEMENTWISE, Fill
 from paramctl.tensors.statistics import BLOCK
 
-_VECTOR = 16
+CHUNK: Final = 2**22
+"""Elements that one stream draws.
+
+So many or fewer have the bits of torch's own function under that stream; what is larger is drawn on several cores, and
+any part of it without the rest.
+"""
+_VECTOR: Final = 16
 """torch draws normal values 16 at a time.
 
-Blocks of a multiple of it, the last of it or more, have the bits of a tensor that is drawn at once.
+Blocks of a multiple of it, the last of it or more, have the bits of a chunk that is drawn at once.
 """
 
+Fill: TypeAlias = Callable[[torch.Tensor, torch.Generator], object]
+"""Fills or changes a run of elements in place."""
+Stream: TypeAlias = Callable[..., torch.Generator]
+"""Makes the generator of a chunk, by its number."""
 Block: TypeAlias = tuple[int, torch.Tensor]
-"""The number of the first element, and the elements; they are overwritten by the next block."""
+"""The number of the first element, and the elements; the next block may overwrite them."""
 
 
-def is_blockwise(drawing: Drawing) -> bool:
-    """Tell whether each element of a tensor is drawn for itself, so that blocks can be drawn in turn."""
-    return (
-        drawing.tensor.is_meta
-        and drawing.tensor.numel() > 0
-        and drawing.tensor.dtype.is_floating_point
-        and drawing.plan.target.padding_row is None
-        and all(_call_of(drawing, step) is not None for step in drawing.steps)
-    )
+def chunks_of(numel: int) -> range:
+    """Return the numbers of the chunks of a tensor."""
+    return range(-(-numel // CHUNK))
 
 
-def draw_blocks(drawing: Drawing, seed: int) -> Iterator[Block]:
-    """Yield the values of a drawing that `is_blockwise`, in row-major order.
+def precision_of(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype that values are made in, and rounded from once: float32 for a floating dtype that is smaller."""
+    return torch.float32 if dtype.is_floating_point and dtype != torch.float64 else dtype
 
-    Raises:
-        ParamctlError: if its numbers overflow together.
+
+def draw_blocks(tensor: torch.Tensor, fills: Sequence[tuple[Fill, Stream]], chunk: int) -> Iterator[Block]:
+    """Fill a chunk of a tensor and yield its blocks, in row-major order.
+
+    Args:
+        tensor: a contiguous tensor on the CPU, changed in place; or one on meta, for which memory is used again.
+        fills: what is done to every block, in order, with the stream of each.
+        chunk: the number of the chunk.
 
     """
-    record, dtype = drawing.plan.target.record, drawing.tensor.dtype
-    wide = torch.float64 if dtype == torch.float64 else torch.float32
-    fills = [(step, fill, streams.generator(seed, record.name, i)) for i, (step, fill) in enumerate(_fills(drawing))]
-    scratch = torch.empty(min(record.numel, BLOCK + _VECTOR), dtype=wide, device="cpu")
-    narrow = scratch if dtype == wide else torch.empty_like(scratch, dtype=dtype)
-    for start, size in _spans(record.numel):
-        block, rounded = scratch[:size], narrow[:size]
-        for step, fill, generator in fills:
-            with drawing.explaining(step):
-                fill(block, generator)
-            if dtype != wide:
-                rounded.copy_(block)
-                block.copy_(rounded)
-        yield start, rounded
+    wide = precision_of(tensor.dtype)
+    runs = list(spans(chunk * CHUNK, min((chunk + 1) * CHUNK, tensor.numel()), BLOCK))
+    longest = max(stop - start for start, stop in runs)
+    memory = torch.empty(longest, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.view(-1)
+    scratch = None if tensor.dtype == wide else torch.empty(longest, dtype=wide, device="cpu")
+    generators = [(fill, stream(chunk)) for fill, stream in fills]
+    for start, stop in runs:
+        block = memory[: stop - start] if tensor.is_meta else memory[start:stop]
+        work = block if scratch is None else scratch[: stop - start]
+        for fill, generator in generators:
+            if scratch is not None:
+                work.copy_(block)
+            fill(work, generator)
+            if scratch is not None:
+                block.copy_(work)
+        yield start, block
 
 
-def _fills(drawing: Drawing) -> Sequence[tuple[InitRule, Fill]]:
-    shape = drawing.plan.target.record.shape
-    made = []
-    for step in drawing.steps:
-        call = _call_of(drawing, step)
-        assert call is not None, "the drawing is blockwise"
-        scheme, options = call
-        with drawing.explaining(step):
-            made.append((step, ELEMENTWISE[scheme.name](shape, **options)))
-    return made
+def fill_blocks(tensor: torch.Tensor, fills: Sequence[tuple[Fill, Stream]]) -> None:
+    """Fill a contiguous tensor on the CPU, block by block."""
+    for chunk in chunks_of(tensor.numel()):
+        for _ in draw_blocks(tensor, fills, chunk):
+            pass
 
 
-def _call_of(drawing: Drawing, step: InitRule) -> tuple[Scheme, dict[str, object]] | None:
-    """Return the elementwise scheme of a step with its options; None where the step is something else."""
-    scheme, options = step.scheme, step.options
-    if scheme is DEFAULT.scheme:
-        if len(drawing.program) != 1 or drawing.program[0].view is not None:
-            return None
-        scheme, options = drawing.program[0].scheme, drawing.program[0].options
-    if isinstance(scheme, Scheme) and scheme.name in ELEMENTWISE:
-        return scheme, dict(options)
-    return None
-
-
-def _spans(numel: int) -> Iterator[tuple[int, int]]:
-    """Yield the start and the size of every block."""
-    start = 0
-    while start < numel:
-        left = numel - start
-        size = left if left < BLOCK + _VECTOR else BLOCK
-        yield start, size
-        start += size
+def spans(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield where every run of so many elements starts and stops; the last may be a little longer."""
+    while start < stop:
+        end = stop if stop - start < size + _VECTOR else start + size
+        yield start, end
+        start = end

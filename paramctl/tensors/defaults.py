@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
@@ -17,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from paramctl.schemes import SCHEMES, Scheme
 from paramctl.tensors import kernels
+from paramctl.tensors.blocks import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,12 @@ class Programs:
         return self.recorded[id(tensor)][1] if id(tensor) in self.recorded else ()
 
 
-def run_program(program: Program, tensor: torch.Tensor, generator: torch.Generator) -> None:
-    """Run a recorded program on a contiguous tensor on the CPU, in place."""
-    for write in program:
+def run_program(program: Program, tensor: torch.Tensor, stream: Stream) -> None:
+    """Run a recorded program on a contiguous tensor on the CPU, in place; each write draws from a stream of its own."""
+    for number, write in enumerate(program):
         target = tensor if write.view is None else tensor.as_strided(*write.view)
-        kernels.fill(target, write.scheme.name, write.options, generator)
+        own = partial(stream, number) if number else stream
+        kernels.fill(target, write.scheme.name, write.options, own)
 
 
 def record_programs(*roots: nn.Module, complete: bool = False) -> Programs:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -19,7 +21,8 @@ from paramctl.reports.init import AppliedRule, InitializedParameter
 from paramctl.rules import InitRule
 from paramctl.schemes import SCHEMES, Scheme
 from paramctl.tensors import kernels, streams, user_code
-from paramctl.tensors.defaults import Program, Programs, run_program
+from paramctl.tensors.blocks import Block, Fill, Stream, chunks_of, draw_blocks
+from paramctl.tensors.defaults import Program, Programs, Write, run_program
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.values import TensorValues
 
@@ -80,6 +83,44 @@ class Drawing:
                 known.append((step.scheme, step.options) if isinstance(step.scheme, Scheme) else None)
         return known
 
+    @property
+    def is_blockwise(self) -> bool:
+        """Whether each element is drawn for itself, so that blocks can be drawn in turn."""
+        dtype = self.tensor.dtype
+        return (
+            self.tensor.numel() > 0
+            and (dtype.is_floating_point or dtype.is_complex)
+            and all(self._elementwise(step) is not None for step in self.steps)
+        )
+
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether other parameters can be drawn at the same time: functions of the user's own use global generators."""
+        return all(isinstance(step.scheme, Scheme) for step in self.steps)
+
+    def draw_chunk(self, seed: int, chunk: int, values: torch.Tensor | None = None) -> Iterator[Block]:
+        """Yield the blocks of one chunk of a drawing that `is_blockwise`, in row-major order.
+
+        Args:
+            seed: the seed.
+            chunk: the number of the chunk, one of `chunks_of` the elements.
+            values: contiguous memory on the CPU that is changed in place; None where the tensor is on meta and the
+                blocks are all that is wanted.
+
+        Raises:
+            ParamctlError: if numbers of a rule overflow together.
+
+        """
+        name = self.plan.target.record.name
+        fills = [(fill, partial(streams.generator, seed, name, i)) for i, fill in enumerate(self.fills())]
+        for start, block in draw_blocks(self.tensor if values is None else values, fills, chunk):
+            self._zero_padding(block, start)
+            yield start, block
+
+    def fills(self) -> list[Fill]:
+        """Return what the steps of a drawing that `is_blockwise` do to a run of elements, in order."""
+        return [self.fill_of(step) for step in self.steps]
+
     def draw(self, seed: int) -> torch.Tensor:
         """Return the values: new ones on the CPU for a tensor on meta, else the tensor itself, changed in place.
 
@@ -93,24 +134,70 @@ class Drawing:
         if values.numel() == 0:
             return values
         work = values.cpu().contiguous()
-        for i, step in enumerate(self.steps):
-            if isinstance(step.scheme, Scheme):
-                self._fill(work, step, streams.generator(seed, record.name, i))
-            else:
-                with streams.global_stream(seed, record.name, i):
-                    _call_function(step, record.name, work, requires_grad=self.tensor.requires_grad)
-        if self.plan.target.padding_row is not None and (self.tensor.is_meta or self.steps):
-            work[self.plan.target.padding_row] = 0
+        if self.is_blockwise:
+            for chunk in chunks_of(work.numel()):
+                deque(self.draw_chunk(seed, chunk, work), maxlen=0)
+        else:
+            for i, step in enumerate(self.steps):
+                if isinstance(step.scheme, Scheme):
+                    self._fill(work, step, partial(streams.generator, seed, record.name, i))
+                else:
+                    with streams.global_stream(seed, record.name, i):
+                        call_function(step, record.name, work, requires_grad=self.tensor.requires_grad)
+            self._zero_padding(work.view(-1), 0)
         if work.data_ptr() != values.data_ptr():
             values.copy_(work)
         return values
 
-    def _fill(self, work: torch.Tensor, step: InitRule, generator: torch.Generator) -> None:
+    def _fill(self, work: torch.Tensor, step: InitRule, stream: Stream) -> None:
         with self.explaining(step):
             if step.scheme is DEFAULT.scheme:
-                run_program(self.program, work, generator)
+                run_program(self.program, work, stream)
             else:
-                kernels.fill(work, step.label, step.options, generator)
+                kernels.fill(work, step.label, step.options, stream)
+
+    def fill_of(self, step: InitRule) -> Fill:
+        """Return what an elementwise step does to a run of elements."""
+        call = self._elementwise(step)
+        assert call is not None, "the drawing is blockwise"
+        scheme, options = call
+        with self.explaining(step):
+            fill = kernels.ELEMENTWISE[scheme.name](self.plan.target.record.shape, **options)
+
+        def explained(block: torch.Tensor, generator: torch.Generator) -> None:
+            with self.explaining(step):
+                fill(block, generator)
+
+        return explained
+
+    def _elementwise(self, step: InitRule) -> Step | None:
+        """Return the elementwise scheme of a step with its options; None where the step is something else."""
+        scheme, options = step.scheme, step.options
+        if scheme is DEFAULT.scheme:
+            program = [write for write in self.program if not self._keeps_padding(write)]
+            if len(program) != 1 or program[0].view is not None:
+                return None
+            scheme, options = program[0].scheme, program[0].options
+        return (scheme, options) if isinstance(scheme, Scheme) and scheme.name in kernels.ELEMENTWISE else None
+
+    def _keeps_padding(self, write: Write) -> bool:
+        """Tell whether a layer writes no more than the zeros of a padding row, which are there in any case."""
+        start, stop = self._padding
+        return stop > start and write.view == ((stop - start,), (1,), start) and not write.options.get("val", 0.0)
+
+    @property
+    def _padding(self) -> tuple[int, int]:
+        """The first element of the padding row and the one behind its last; equal where there is none."""
+        target = self.plan.target
+        if target.padding_row is None or not (self.tensor.is_meta or self.steps):
+            return 0, 0
+        width = target.record.shape[1]
+        return target.padding_row * width, (target.padding_row + 1) * width
+
+    def _zero_padding(self, elements: torch.Tensor, start: int) -> None:
+        """Set what belongs to the padding row to zero, of a run of elements whose first one has the number `start`."""
+        first, last = (max(place - start, 0) for place in self._padding)
+        elements[first:last] = 0
 
     @contextmanager
     def explaining(self, step: InitRule) -> Iterator[None]:
@@ -153,7 +240,13 @@ def describe_measured(drawing: Drawing, stats: Statistics, values: Values | None
     )
 
 
-def _call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> None:
+def call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> None:
+    """Call a function of the user's own on the values of a parameter.
+
+    Raises:
+        ParamctlError: if it fails, or does not change what it is given in place.
+
+    """
     assert rule.function is not None, "plan_drawings imports the functions first"
     parameter = nn.Parameter(values, requires_grad=requires_grad)
     with torch.no_grad():

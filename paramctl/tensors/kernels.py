@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -13,37 +12,29 @@ from torch import nn
 
 from paramctl.records import Shape
 from paramctl.schemes import TensorFacts
+from paramctl.tensors.blocks import Fill, Stream, fill_blocks, precision_of
 from paramctl.tensors.threads import one_thread
+from paramctl.tensors.truncated import truncated_normal
 
 Kernel: TypeAlias = Callable[..., object]
-"""Changes a tensor in place; takes it, a generator, and the scheme's options."""
-Fill: TypeAlias = Callable[[torch.Tensor, torch.Generator], object]
-"""Fills or changes a run of elements in place."""
+"""Changes a whole tensor in place; takes it, a generator, and the scheme's options."""
 
 
-def fill(tensor: torch.Tensor, scheme: str, options: Mapping[str, Any], generator: torch.Generator) -> None:
+def fill(tensor: torch.Tensor, scheme: str, options: Mapping[str, Any], stream: Stream) -> None:
     """Apply a scheme to a tensor on the CPU, in place and unrecorded by autograd.
 
     Values are made in float32 (float64 and complex in their own precision) and rounded once to a smaller dtype, so that
     a bfloat16 model holds the rounded values of the float32 one.
     """
-    kernel = KERNELS[scheme]
-    with torch.no_grad(), warnings.catch_warnings():
-        # torch warns of what the report's expected moments state: a mean outside the bounds, a rectangular tensor.
-        warnings.simplefilter("ignore")
-        if tensor.dtype in {torch.float32, torch.float64} or tensor.dtype.is_complex:
-            kernel(tensor, generator, **options)
-            return
-        wide = tensor.to(torch.float32)
-        kernel(wide, generator, **options)
-        tensor.copy_(wide)
-
-
-def _elementwise(name: str) -> Kernel:
-    def kernel(tensor: torch.Tensor, generator: torch.Generator, **options: Any) -> None:
-        ELEMENTWISE[name](tuple(tensor.shape), **options)(tensor, generator)
-
-    return kernel
+    with torch.no_grad():
+        if scheme in ELEMENTWISE:
+            work = tensor.contiguous()
+            fill_blocks(work, [(ELEMENTWISE[scheme](tuple(tensor.shape), **options), stream)])
+        else:
+            work = tensor.to(precision_of(tensor.dtype))
+            WHOLE[scheme](work, stream(0), **options)
+        if work.data_ptr() != tensor.data_ptr():
+            tensor.copy_(work)
 
 
 def _uniform(low: float, high: float) -> Fill:
@@ -76,6 +67,7 @@ ELEMENTWISE: Mapping[str, Callable[..., Fill]] = MappingProxyType(
     {
         "uniform": lambda _, *, a, b: _uniform(a, b),
         "normal": lambda _, *, mean, std: _normal(mean, std),
+        "trunc_normal": lambda _, **options: truncated_normal(**options),
         "constant": lambda _, *, val: _constant(val),
         "ones": lambda _: _constant(1.0),
         "zeros": lambda _: _constant(0.0),
@@ -88,7 +80,7 @@ ELEMENTWISE: Mapping[str, Callable[..., Fill]] = MappingProxyType(
     }
 )
 """The schemes that draw each element for itself: a function of the shape and the options that returns what fills, or
-changes, any run of elements. The arithmetic is torch's own, to the bit."""
+changes, any run of elements. The arithmetic is torch's own, to the bit, except for what `trunc_normal` draws again."""
 
 
 def _torchs(function: Callable[..., torch.Tensor]) -> Kernel:
@@ -96,10 +88,6 @@ def _torchs(function: Callable[..., torch.Tensor]) -> Kernel:
         function(tensor, **options)
 
     return kernel
-
-
-def _trunc_normal(tensor: torch.Tensor, generator: torch.Generator, **options: Any) -> None:
-    nn.init.trunc_normal_(tensor, generator=generator, **options)
 
 
 def _orthogonal(tensor: torch.Tensor, generator: torch.Generator, **options: Any) -> None:
@@ -117,14 +105,7 @@ def _sparse(tensor: torch.Tensor, generator: torch.Generator, *, sparsity: float
         tensor[torch.randperm(rows, generator=generator)[:zeros], column] = 0
 
 
-KERNELS: Mapping[str, Kernel] = MappingProxyType(
-    {
-        **{name: _elementwise(name) for name in ELEMENTWISE},
-        "eye": _torchs(nn.init.eye_),
-        "dirac": _torchs(nn.init.dirac_),
-        "trunc_normal": _trunc_normal,
-        "orthogonal": _orthogonal,
-        "sparse": _sparse,
-    }
+WHOLE: Mapping[str, Kernel] = MappingProxyType(
+    {"eye": _torchs(nn.init.eye_), "dirac": _torchs(nn.init.dirac_), "orthogonal": _orthogonal, "sparse": _sparse}
 )
-"""The kernels by the scheme's name; `default` has none, since each layer has its own program."""
+"""The schemes whose elements depend on each other; `default` has no kernel, since each layer has its own program."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -49,7 +50,7 @@ def draw_buffer(name: str, buffer: torch.Tensor, programs: Programs, seed: int) 
     if not buffer.is_meta:
         return buffer
     values = torch.zeros(buffer.shape, dtype=buffer.dtype, device="cpu")
-    run_program(programs.of(buffer), values, streams.generator(seed, name))
+    run_program(programs.of(buffer), values, partial(streams.generator, seed, name))
     return values
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
+from itertools import groupby
+from operator import itemgetter
 from threading import Event
 from typing import Final, TypeAlias
 
 import torch
 
 from paramctl.reports.init import InitializedParameter
-from paramctl.tensors.blocks import draw_blocks, is_blockwise
+from paramctl.tensors.blocks import chunks_of, precision_of
 from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.initialize import Drawing, describe_measured
-from paramctl.tensors.materialize import float32_bytes
 from paramctl.tensors.statistics import BLOCK, Partial, measure, measure_block
-from paramctl.tensors.threads import available_threads, one_thread_each
+from paramctl.tensors.threads import Budget, available_threads, in_order, one_thread_each
 from paramctl.tensors.values import TensorValues
 
 Put: TypeAlias = Callable[[int, int, torch.Tensor], None]
@@ -23,9 +25,10 @@ Put: TypeAlias = Callable[[int, int, torch.Tensor], None]
 from several threads, and the elements are overwritten once it returns."""
 
 
-_WITH_TEMPORARIES: Final = frozenset({"trunc_normal", "orthogonal"})
 _TEMPORARIES: Final = 3
-"""The schemes that take several times the memory of the tensor that they fill, and how many times; measured."""
+"""The memory that `orthogonal` takes beside the tensor that it fills, in tensors; measured."""
+_WHOLE_AT_ONCE: Final = 2**28
+"""The bytes for each thread within which whole parameters are drawn at the same time; a larger one is drawn alone."""
 
 
 def produce(
@@ -39,60 +42,85 @@ def produce(
         drawings: how each parameter gets its values.
         seed: the seed.
         put: takes the values.
-        threads: how many threads draw and measure blocks; None for as many as there are cores for this process.
+        threads: how many threads draw and measure; None for as many as there are cores for this process.
         with_values: whether the reports hold the elements; then every parameter is drawn whole, and kept.
 
     Raises:
         ParamctlError: if a rule cannot be followed, or the values cannot be put.
 
     """
-    in_blocks = set() if with_values else {i for i, drawing in enumerate(drawings) if is_blockwise(drawing)}
-    rows: dict[int, InitializedParameter] = {}
+    workers = threads or available_threads()
+    producer = _Producer(seed, put, with_values, Budget(workers * _WHOLE_AT_ONCE))
+    numbers: dict[str, list[int]] = {"alone": [], "whole": [], "blockwise": []}
     for i, drawing in enumerate(drawings):
-        if i not in in_blocks:
-            values = drawing.draw(seed)
-            put(id(drawing.tensor), 0, values)
-            stats = measure(values, threads=threads)
-            rows[i] = describe_measured(drawing, stats, TensorValues(values) if with_values else None)
-    if in_blocks:
-        rows |= _all_in_blocks({i: drawings[i] for i in sorted(in_blocks)}, seed, put, threads or available_threads())
+        numbers[_way(drawing, with_values=with_values)].append(i)
+    rows = {i: producer.alone(drawings[i], workers) for i in numbers["alone"]}
+    with one_thread_each(workers) as pool:
+        try:
+            whole = in_order(pool, producer.whole, (drawings[i] for i in numbers["whole"]))
+            rows |= zip(numbers["whole"], whole, strict=True)
+            chunks = ((i, chunk) for i in numbers["blockwise"] for chunk in chunks_of(drawings[i].tensor.numel()))
+            partials = in_order(pool, lambda task: (task[0], producer.chunk(drawings[task[0]], task[1])), chunks)
+            for i, each in groupby(partials, key=itemgetter(0)):
+                merged = reduce(Partial.merged, (partial for _, several in each for partial in several))
+                rows[i] = describe_measured(drawings[i], merged.statistics())
+        except BaseException:
+            producer.stop.set()  # an interrupt does not wait for what is being drawn
+            raise
     return [rows[i] for i in range(len(drawings))]
 
 
-def _all_in_blocks(
-    drawings: Mapping[int, Drawing], seed: int, put: Put, threads: int
-) -> dict[int, InitializedParameter]:
-    stop = Event()
-    with one_thread_each(min(threads, len(drawings))) as pool:
-        pending = {i: pool.submit(_in_blocks, drawing, seed, put, stop) for i, drawing in drawings.items()}
-        try:
-            return {i: future.result() for i, future in pending.items()}
-        except BaseException:
-            stop.set()  # an interrupt does not wait for the parameters that are being drawn
-            raise
+def _way(drawing: Drawing, *, with_values: bool) -> str:
+    """Return how a parameter is drawn: alone, whole beside others, or blockwise beside others."""
+    if not drawing.is_concurrent:
+        return "alone"
+    return "blockwise" if drawing.tensor.is_meta and drawing.is_blockwise and not with_values else "whole"
 
 
-def _in_blocks(drawing: Drawing, seed: int, put: Put, stop: Event) -> InitializedParameter:
-    total = Partial()
-    for start, block in draw_blocks(drawing, seed):
-        if stop.is_set():
-            break
-        put(id(drawing.tensor), start, block)
-        total = reduce(Partial.merged, map(measure_block, torch.split(block, BLOCK)), total)
-    return describe_measured(drawing, total.statistics())
+@dataclass(frozen=True, slots=True)
+class _Producer:
+    seed: int
+    put: Put
+    with_values: bool
+    budget: Budget
+    stop: Event = field(default_factory=Event)
+
+    def alone(self, drawing: Drawing, threads: int) -> InitializedParameter:
+        values = drawing.draw(self.seed)
+        self.put(id(drawing.tensor), 0, values)
+        stats = measure(values, threads=threads)
+        return describe_measured(drawing, stats, TensorValues(values) if self.with_values else None)
+
+    def whole(self, drawing: Drawing) -> InitializedParameter:
+        with self.budget.holding(_peak_bytes(drawing)):
+            return self.alone(drawing, 1)
+
+    def chunk(self, drawing: Drawing, chunk: int) -> list[Partial]:
+        partials: list[Partial] = []
+        for start, block in drawing.draw_chunk(self.seed, chunk):
+            if self.stop.is_set():
+                break
+            self.put(id(drawing.tensor), start, block)
+            partials += map(measure_block, torch.split(block, BLOCK))
+        return partials
 
 
 def bytes_needed(drawings: Sequence[Drawing], *, copies: int) -> int:
     """Return the memory that producing takes, where so many copies of all values are kept; blocks count nothing."""
-    whole = [drawing for drawing in drawings if copies or not is_blockwise(drawing)]
     kept = copies * sum(bytes_of(drawing.tensor) for drawing in drawings)
-    drawn = (_working_bytes(drawing) + (0 if copies else bytes_of(drawing.tensor)) for drawing in whole)
+    drawn = (
+        _peak_bytes(drawing) - (bytes_of(drawing.tensor) if copies else 0)
+        for drawing in drawings
+        if copies or not drawing.is_blockwise
+    )
     return kept + max(drawn, default=0)
 
 
-def _working_bytes(drawing: Drawing) -> int:
-    """Return what drawing takes beside the tensor: temporaries of some schemes, and float32 for what is smaller."""
-    narrow = float32_bytes(drawing.tensor)
-    if _WITH_TEMPORARIES.isdisjoint(step.label for step in drawing.steps):
-        return narrow
-    return narrow + _TEMPORARIES * (narrow or bytes_of(drawing.tensor))
+def _peak_bytes(drawing: Drawing) -> int:
+    """Return what drawing takes: the tensor, temporaries of some schemes, and float32 for what is smaller."""
+    held = bytes_of(drawing.tensor)
+    if drawing.is_blockwise:
+        return held
+    wide = drawing.tensor.numel() * precision_of(drawing.tensor.dtype).itemsize
+    temporaries = _TEMPORARIES if any(step.label == "orthogonal" for step in drawing.steps) else 0
+    return held + (wide if wide > held else 0) + temporaries * wide

@@ -8,9 +8,12 @@ from paramctl.analysis.listing import ListOptions, make_list_report
 from paramctl.reports.listing import ListReport
 from paramctl.spec.model import Spec
 from paramctl.tensors.outline import outline
+from paramctl.watching import Watch, unwatched
 
 
-def list_parameters(spec: Spec, model: str, options: ListOptions, *, seed: int, dtype: str | None) -> ListReport:
+def list_parameters(
+    spec: Spec, model: str, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch = unwatched
+) -> ListReport:
     """Answer `paramctl list`; nothing is allocated unless values are asked for.
 
     Args:
@@ -19,6 +22,7 @@ def list_parameters(spec: Spec, model: str, options: ListOptions, *, seed: int, 
         options: what was asked for.
         seed: the seed of the values.
         dtype: what floating parameters are made as, instead of what the spec says.
+        watch: watches how far the measuring has come.
 
     Raises:
         ParamctlError: if the model cannot be built, or if there is no layer of the path asked for.
@@ -28,7 +32,7 @@ def list_parameters(spec: Spec, model: str, options: ListOptions, *, seed: int, 
         # Most listings need no values, and the modules that draw them take 30 ms to import.
         from paramctl.tensors.spec_values import list_with_values
 
-        report = list_with_values(spec, model, options, seed=seed, dtype=dtype)
+        report = list_with_values(spec, model, options, seed=seed, dtype=dtype, watch=watch)
     else:
         held, notes = outline(spec, dtype=dtype, buffers=options.buffers, modules=options.needs_modules)
         report = make_list_report(model, held, options, None, notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -13,11 +13,13 @@ from paramctl.analysis.shared_report import make_shared_report
 from paramctl.analysis.sharing import MemorySurvey
 from paramctl.reports.shared import SharedReport
 from paramctl.spec.model import Spec
+from paramctl.tensors.blocks import chunks_of
 from paramctl.tensors.build import BuiltModel, build
-from paramctl.tensors.digests import Digest, digests_in_memory
+from paramctl.tensors.digests import blocks_of, digest, digests_of
+from paramctl.tensors.initialize import Drawing
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.producing import bytes_needed, produce
+from paramctl.tensors.producing import bytes_needed
 from paramctl.tensors.surveying import survey
 from paramctl.tensors.survival import try_ties
 
@@ -69,17 +71,24 @@ def _digests(spec: Spec, built: BuiltModel, surveyed: MemorySurvey, seed: int, n
     names = {record.name for record in comparable(surveyed.records)}
     drawings, rule_notes = plan_drawings(built.net, built.programs, spec.rules, seed)
     notes += rule_notes
-    wanted = {
-        drawing.plan.target.record.name: drawing for drawing in drawings if drawing.plan.target.record.name in names
-    }
-    ensure_fits(bytes_needed(list(wanted.values()), copies=0), "the values")
-    drawn = {id(drawing.tensor): Digest() for drawing in wanted.values() if drawing.tensor.is_meta}
-
-    def put(key: int, _: int, elements: torch.Tensor) -> None:
-        if key in drawn:
-            drawn[key].update(elements)
-
-    produce(list(wanted.values()), seed, put)
+    wanted = [drawing for drawing in drawings if _name(drawing) in names]
+    ensure_fits(bytes_needed(wanted, copies=0), "the values")
+    on_meta = [drawing for drawing in wanted if drawing.tensor.is_meta]
+    found = digests_of((_name(each), _blocks(each, seed)) for each in on_meta if each.is_blockwise)
+    found |= {_name(each): digest(_blocks(each, seed)) for each in on_meta if not each.is_blockwise}
     # What a layer of the user's own has made is drawn in place, and may be the memory of another parameter.
-    made = digests_in_memory((name, each.tensor) for name, each in wanted.items() if not each.tensor.is_meta)
-    return made | {name: drawn[id(each.tensor)].result() for name, each in wanted.items() if each.tensor.is_meta}
+    made = [(_name(each), each.draw(seed)) for each in wanted if not each.tensor.is_meta]
+    return found | digests_of((name, blocks_of(tensor)) for name, tensor in made)
+
+
+def _name(drawing: Drawing) -> str:
+    return drawing.plan.target.record.name
+
+
+def _blocks(drawing: Drawing, seed: int) -> Iterator[torch.Tensor]:
+    """Yield the values of a drawing in logical order."""
+    if drawing.is_blockwise:
+        for chunk in chunks_of(drawing.tensor.numel()):
+            yield from (block for _, block in drawing.draw_chunk(seed, chunk))
+    else:
+        yield from blocks_of(drawing.draw(seed))

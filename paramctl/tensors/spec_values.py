@@ -12,9 +12,12 @@ from paramctl.tensors.materialize import draw_buffer, largest_bytes, needed_byte
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.values import TensorValues
+from paramctl.watching import Watch, unwatched
 
 
-def list_with_values(spec: Spec, model: str, options: ListOptions, *, seed: int, dtype: str | None) -> ListReport:
+def list_with_values(
+    spec: Spec, model: str, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch = unwatched
+) -> ListReport:
     """Answer `paramctl list` with statistics or elements, as the spec's init rules leave them.
 
     Raises:
@@ -24,7 +27,7 @@ def list_with_values(spec: Spec, model: str, options: ListOptions, *, seed: int,
     built = build(spec, seed=seed, dtype=dtype)
     ensure_fits(needed_bytes(built.net) if options.values else largest_bytes(built.net), "the values")
     measure_named, notes = _measurer(built, spec, options, seed)
-    return make_list_report(model, take_inventory(built.net), options, measure_named, [*built.notes, *notes])
+    return make_list_report(model, take_inventory(built.net), options, measure_named, [*built.notes, *notes], watch)
 
 
 def _measurer(built: BuiltModel, spec: Spec, options: ListOptions, seed: int) -> tuple[Measure, list[str]]:

@@ -91,6 +91,9 @@ def measure(tensor: torch.Tensor, *, threads: int | None = None) -> Statistics:
             return measure_block(flat).statistics()
     blocks = torch.split(flat, BLOCK)
     workers = min(threads or available_threads(), len(blocks))
+    if workers == 1:
+        with one_thread():
+            return _merged(map(measure_block, blocks)).statistics()
     share = -(-len(blocks) // (8 * workers))
     runs = [blocks[i : i + share] for i in range(0, len(blocks), share)]
     with one_thread_each(workers) as pool:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Final, TypeVar
 
 import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_AHEAD: Final = 256
+"""How many results may wait for one that takes longer."""
 
 
 class _Limit(threading.local):
@@ -54,12 +61,51 @@ def one_thread() -> Iterator[None]:
             torch.set_num_threads(_Limit.before)
 
 
+def _keep_one_thread() -> None:
+    """Keep torch to one thread on a worker for as long as it lives."""
+    _limit.depth = 1
+    torch.set_num_threads(1)
+
+
 @contextmanager
 def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Give a pool of workers, on each of which torch's operations run on that thread alone."""
     with one_thread():
-        pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+        pool = ThreadPoolExecutor(workers, initializer=_keep_one_thread)
         try:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def in_order(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield what a function makes of each item, in the items' order; few results wait, however many items there are."""
+    pending: deque[Future[Result]] = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) > _AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+class Budget:
+    """Memory that threads share: who asks for more than is left waits; who asks for more than all of it is alone."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._nbytes = nbytes
+        self._used = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def holding(self, nbytes: int) -> Iterator[None]:
+        """Hold so many bytes inside the block."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._used == 0 or self._used + nbytes <= self._nbytes)
+            self._used += nbytes
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= nbytes
+                self._changed.notify_all()

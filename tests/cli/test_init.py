@@ -74,6 +74,18 @@ def test_the_seed_is_the_command_lines_else_the_specs_else_zero(report, write):
     assert seven == again
 
 
+def test_the_values_of_a_script_are_those_of_torchs_one_generator(report):
+    import torch
+    from torch import nn
+
+    drawn = report("init", MLP, "--scheme", "normal:std=2", "--seed", 5, "--rng", "torch", "--values")
+    assert drawn["rng"] == "torch"
+    torch.manual_seed(5)
+    for name, shape in (("0.weight", (3, 4)), ("2.weight", (1, 3))):
+        (values,) = (row["values"] for row in drawn["parameters"] if row["name"] == name)
+        assert torch.equal(torch.tensor(values), nn.init.normal_(torch.empty(shape), 0, 2))
+
+
 def test_a_rule_that_matches_nothing_is_noted_and_done(paramctl):
     result = paramctl("init", MLP, "--rule", "3.*=ones")
     assert (result.code, result.err) == (0, "note: --rule: '3.*' matches no parameter\n")
@@ -229,11 +241,11 @@ class TestCodeOfOnesOwn:
 
 
 def test_a_table_marks_what_is_off(paramctl, write, monkeypatch):
-    from paramctl.tensors import blocks
+    from paramctl.tensors import kernels
 
-    right = blocks.ELEMENTWISE["normal"]
+    right = kernels.ELEMENTWISE["normal"]
     twice = {"normal": lambda shape, *, mean, std: right(shape, mean=mean, std=2 * std)}
-    monkeypatch.setattr(blocks, "ELEMENTWISE", {**blocks.ELEMENTWISE, **twice})
+    monkeypatch.setattr(kernels, "ELEMENTWISE", {**kernels.ELEMENTWISE, **twice})
     result = paramctl("init", write("layers: [{Linear: [100, 100]}]"), "--scheme", "normal")
     assert "! 0 ± 0.01" in result.out
     assert "1 parameter (!) off by more than five standard errors" in result.out

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 
 def test_gpt2_saves_its_embedding_once(report):
     answer = report("shared", "example:gpt2")
@@ -158,3 +160,13 @@ def test_what_a_tie_survives_is_a_matrix_that_fits_80_columns(paramctl, report, 
     lines = paramctl("shared", "example:gpt2", "--survival").out.splitlines()
     assert "load_state_dict(assign=True)  same-storage" in lines
     assert all(len(line) <= 80 for line in lines)
+
+
+@pytest.mark.slow
+def test_large_parameters_that_are_drawn_in_chunks_are_compared_whole(report, write):
+    spec = write("layers: [{Linear: [3000, 3000]}, {Linear: [3000, 3000]}]\ninit: [{match: '*.weight', scheme: eye}]")
+    assert [group["names"] for group in report("shared", spec, "--by-value")["groups"]] == [["0.weight", "1.weight"]]
+    drawn = write(
+        "layers: [{Linear: [3000, 3000]}, {Linear: [3000, 3000]}]\ninit: [{match: '*.weight', scheme: normal}]"
+    )
+    assert report("shared", drawn, "--by-value")["groups"] == []

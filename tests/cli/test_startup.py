@@ -32,6 +32,7 @@ TELL = (
         (["list", "example:no"], 2),
         (["init", "example:mlp", "--scheme", "norml"], 2),
         (["init", "example:mlp", "--rule", "x"], 2),
+        (["init", "example:mlp", "--max-shard-size", "1KB"], 2),
         (["grad", "example:mlp", "--input-shape", "2x4"], 2),
         (["list", "yaml.yaml"], 2),
         (["list", "structure.yaml"], 2),

@@ -9,9 +9,9 @@ from torch import nn
 from paramctl.errors import ParamctlError
 from paramctl.spec.rules import parse_rule
 from paramctl.tensors import streams
-from paramctl.tensors.blocks import draw_blocks, is_blockwise
+from paramctl.tensors.blocks import CHUNK, chunks_of
 from paramctl.tensors.build import build
-from paramctl.tensors.kernels import ELEMENTWISE, KERNELS
+from paramctl.tensors.kernels import ELEMENTWISE, WHOLE
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.statistics import BLOCK
 
@@ -31,8 +31,9 @@ def drawing_of(spec, tmp_path, rows, columns, *schemes, dtype="float32"):
 
 def joined(drawing, seed):
     values = torch.full((drawing.plan.target.record.numel,), float("nan"), dtype=drawing.tensor.dtype)
-    for start, block in draw_blocks(drawing, seed):
-        values[start : start + len(block)] = block
+    for chunk in chunks_of(len(values)):
+        for start, block in drawing.draw_chunk(seed, chunk):
+            values[start : start + len(block)] = block
     return values
 
 
@@ -40,7 +41,7 @@ def joined(drawing, seed):
 @pytest.mark.parametrize("size", ODD)
 def test_blocks_have_the_bits_of_the_whole(scheme, size, spec, tmp_path):
     drawing = drawing_of(spec, tmp_path, size, 1, scheme)
-    assert is_blockwise(drawing)
+    assert drawing.is_blockwise
     assert torch.equal(joined(drawing, 3), drawing.draw(3).flatten())
 
 
@@ -64,26 +65,55 @@ def test_every_floating_dtype_is_drawn_alike(dtype, spec, tmp_path):
 )
 def test_the_values_are_those_of_torch_under_the_parameters_own_stream(scheme, torchs, spec, tmp_path):
     drawing = drawing_of(spec, tmp_path, 300, 401, scheme)
-    expected = torchs(torch.empty(300, 401), streams.generator(3, "0.weight", 0))
+    expected = torchs(torch.empty(300, 401), streams.generator(3, "0.weight", 0, 0))
     assert torch.equal(joined(drawing, 3), expected.flatten())
 
 
-@pytest.mark.parametrize("scheme", ["orthogonal", "trunc_normal", "eye", "sparse:sparsity=0.5"])
+@pytest.mark.parametrize("scheme", ["orthogonal", "eye", "sparse:sparsity=0.5"])
 def test_what_no_element_can_be_drawn_without_the_others_is_not_blockwise(scheme, spec, tmp_path):
-    assert not is_blockwise(drawing_of(spec, tmp_path, 3, 3, scheme))
+    assert not drawing_of(spec, tmp_path, 3, 3, scheme).is_blockwise
 
 
-def test_a_padding_row_and_what_has_values_already_are_not_blockwise(spec, write, tmp_path):
+@pytest.mark.parametrize("scheme", ["normal:std=2", "uniform"])
+def test_each_chunk_of_a_giant_parameter_is_torchs_under_a_stream_of_its_own(scheme, spec, tmp_path):
+    rows = 2 * CHUNK + 7
+    drawing = drawing_of(spec, tmp_path, rows, 1, scheme)
+    expected = torch.empty(rows)
+    for chunk, part in enumerate(torch.split(expected, CHUNK)):
+        stream = streams.generator(3, "0.weight", 0, chunk)
+        part.normal_(0, 2, generator=stream) if scheme.startswith("normal") else part.uniform_(generator=stream)
+    assert torch.equal(drawing.draw(3).flatten(), expected)
+
+
+def test_a_chunk_can_be_drawn_without_those_before_it(spec, tmp_path):
+    drawing = drawing_of(spec, tmp_path, CHUNK + BLOCK, 1, "trunc_normal")
+    alone = torch.cat([block.clone() for _, block in drawing.draw_chunk(3, 1)])
+    assert torch.equal(alone, drawing.draw(3)[CHUNK:, 0])
+
+
+@pytest.mark.parametrize("scheme", ["default", "normal:std=0.02", "normal,add:value=1"])
+@pytest.mark.parametrize("row", [0, 700, 1999])
+def test_a_padding_row_is_zero_in_whichever_blocks_it_lies(scheme, row, spec, tmp_path):
+    built = build(spec(f"layers: [{{Embedding: [2000, 100, {row}]}}]"), seed=3)
+    rules = [parse_rule(f"0.weight={each}", tmp_path) for each in scheme.split(",")]
+    (drawing,), _ = plan_drawings(built.net, built.programs, rules)
+    assert drawing.is_blockwise
+    zero = (joined(drawing, 3).view(2000, 100) == 0).all(dim=1)
+    assert zero.nonzero().tolist() == [[row]]
+
+
+def test_values_that_are_there_are_changed_block_by_block(spec, write, tmp_path):
     write("from torch import nn\nclass Own(nn.Linear): pass\n", "blocks_own.py")
-    text = "layers: [{Embedding: [5, 3, 1]}, {blocks_own.py:Own: [2, 2]}]"
-    built = build(spec(text, "blocks_own.py"), seed=0)
-    drawings, _ = plan_drawings(built.net, built.programs, [])
-    assert [is_blockwise(drawing) for drawing in drawings] == [False, False, False]
+    built = build(spec("layers: [{blocks_own.py:Own: [300, 301]}]", "blocks_own.py"), seed=0)
+    before = built.net[0].weight.detach().clone()
+    drawings, _ = plan_drawings(built.net, built.programs, [parse_rule("0.weight=add:value=2", tmp_path)])
+    assert drawings[0].is_blockwise
+    assert torch.equal(drawings[0].draw(0), before + 2)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(0, 3), (3, 0)])
 def test_a_tensor_without_elements_has_no_blocks(rows, columns, spec, tmp_path):
-    assert not is_blockwise(drawing_of(spec, tmp_path, rows, columns))
+    assert not drawing_of(spec, tmp_path, rows, columns).is_blockwise
 
 
 def test_numbers_that_overflow_together_name_rule_and_parameter(spec, tmp_path):
@@ -92,4 +122,4 @@ def test_numbers_that_overflow_together_name_rule_and_parameter(spec, tmp_path):
 
 
 def test_every_elementwise_scheme_is_a_kernel():
-    assert ELEMENTWISE.keys() < KERNELS.keys()
+    assert not ELEMENTWISE.keys() & WHOLE.keys()

@@ -51,6 +51,7 @@ def list_parameters(
     if tree:
         _check_tree(target.format, {"--stats": stats, "--values": values, "--sort": sort is not None})
     from paramctl.analysis.listing import ListOptions
+    from paramctl.cli.progress import watch
     from paramctl.cli.session import computing, open_spec
 
     session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
@@ -68,7 +69,7 @@ def list_parameters(
     )
     with computing(collecting=wanted.needs_values):
         report = spec_listing.list_parameters(
-            session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype
+            session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype, watch=watch
         )
     emit(report, target)
 
