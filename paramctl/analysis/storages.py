@@ -54,14 +54,7 @@ def look_into(records: Sequence[ParameterRecord]) -> StorageFindings:
     places = _places(parameters)
     notes = []
     try:
-        components = (
-            [places]
-            if len(places) == 1
-            else [
-                sorted((places[i] for i in component), key=lambda place: parameters.index(place.records[0]))
-                for component in cover([place.footprint for place in places]).components
-            ]
-        )
+        components = [[places[i] for i in each] for each in cover([place.footprint for place in places]).components]
     except TooIrregularError:
         components = [[place] for place in places]
         names = listed([place.records[0].name for place in places])
@@ -104,25 +97,23 @@ def _footprint(record: ParameterRecord) -> Footprint:
 
 
 def _places(records: Sequence[ParameterRecord]) -> list[_Place]:
-    """Put the tensors together that touch the same bytes."""
-    found: dict[Footprint, list[ParameterRecord]] = {}
-    for record in records:
-        found.setdefault(_footprint(record), []).append(record)
+    """Put the tensors together that touch the same bytes; the places are in the order of their first tensors."""
+    found: dict[Footprint, list[int]] = {}
+    for i, record in enumerate(records):
+        found.setdefault(_footprint(record), []).append(i)
     for irregular in [footprint for footprint in found if not footprint.is_simple]:
-        same = next((each for each in found if each != irregular and _equal(each, irregular)), None)
+        alike = (
+            each for each in found if each != irregular and (each.start, each.end) == (irregular.start, irregular.end)
+        )
+        same = next((each for each in alike if _equal(each, irregular)), None)
         if same is not None:
-            found[same] += found.pop(irregular)
-    order = {record.name: i for i, record in enumerate(records)}
-    return [
-        _Place(footprint, tuple(sorted(each, key=lambda record: order[record.name])))
-        for footprint, each in found.items()
-    ]
+            found[same] = sorted([*found[same], *found.pop(irregular)])
+    places = sorted(found.items(), key=lambda item: item[1])
+    return [_Place(footprint, tuple(records[i] for i in numbers)) for footprint, numbers in places]
 
 
 def _equal(one: Footprint, other: Footprint) -> bool:
     """Tell whether two footprints are the same bytes."""
-    if (one.start, one.end) != (other.start, other.end):
-        return False
     try:
         together = cover([one, other]).nbytes
         return together == cover([one]).nbytes == cover([other]).nbytes
