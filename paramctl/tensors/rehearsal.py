@@ -38,25 +38,34 @@ def small_copy(
         NotTriedError: if a storage is large and cannot be made small, or the module cannot be copied.
 
     """
-    tensors = {id(each): each for each in (*module.parameters(), *module.buffers())}
-    stand_ins: dict[int, torch.Tensor] = {}
-    by_storage: dict[int, list[ParameterRecord]] = {}
-    for record in records:
-        if record.span is not None and record.kind == "parameter":
-            by_storage.setdefault(record.span.storage, []).append(record)
-    for sharing in by_storage.values():
-        for record, stand_in in zip(sharing, _stand_ins(sharing, device), strict=True):
-            stand_ins[identities[record.name]] = stand_in
-    for key, tensor in tensors.items():
-        if key not in stand_ins:
-            stand_ins[key] = torch.zeros([min(size, 1) for size in tensor.shape], dtype=tensor.dtype, device=device)
-    memo: dict[int, object] = {key: _like(tensors[key], stand_in) for key, stand_in in stand_ins.items()}
     try:
-        copied: nn.Module = copy.deepcopy(module, memo)
+        copied: nn.Module = copy.deepcopy(module, _memo(module, records, identities, device))
+    except NotTriedError:
+        raise
     except Exception as error:
         message = f"the model cannot be copied: {type(error).__name__}: {error}"
         raise NotTriedError(message) from error
     return copied
+
+
+def _memo(
+    module: nn.Module, records: Sequence[ParameterRecord], identities: Mapping[str, int], device: str
+) -> dict[int, object]:
+    """Return the stand-in of every tensor of a module, by its `id()`, for `deepcopy` to put in its place."""
+    tensors = {id(each): each for each in (*module.parameters(), *module.buffers())}
+    by_storage: dict[int, list[ParameterRecord]] = {}
+    for record in records:
+        if record.span is not None and record.kind == "parameter":
+            by_storage.setdefault(record.span.storage, []).append(record)
+    stand_ins = {
+        identities[record.name]: stand_in
+        for sharing in by_storage.values()
+        for record, stand_in in zip(sharing, _stand_ins(sharing, device), strict=True)
+    }
+    for key, tensor in tensors.items():
+        if key not in stand_ins:
+            stand_ins[key] = torch.zeros([min(size, 1) for size in tensor.shape], dtype=tensor.dtype, device=device)
+    return {key: _like(tensors[key], stand_in) for key, stand_in in stand_ins.items()}
 
 
 def _like(original: torch.Tensor, stand_in: torch.Tensor) -> torch.Tensor:
@@ -103,31 +112,28 @@ def _shrunk(records: Sequence[ParameterRecord], spans: Sequence[StorageSpan]) ->
 
     None where they are not: what overlaps in part, say, would overlap otherwise.
     """
-    layouts = {tuple(_memory_order(record.shape, span)) for record, span in zip(records, spans, strict=True)}
-    sizes = next(iter(layouts))
-    strides = list(accumulate((size for size, _ in sizes[::-1]), mul, initial=1))
-    whole = [(size, stride) for (size, _), stride in zip(sizes, strides[-2::-1], strict=True)]
-    full = all(
+    orders = {tuple(_memory_order(record.shape, span)) for record, span in zip(records, spans, strict=True)}
+    sizes, strides = zip(*next(iter(orders)), strict=True) if () not in orders else ((), ())
+    is_whole = all(
         span.offset == span.base == 0 and span.storage_nbytes == record.nbytes
         for record, span in zip(records, spans, strict=True)
     )
-    if len(layouts) > 1 or list(sizes) != whole or not full or len({record.dtype for record in records}) > 1:
+    if len(orders) > 1 or not is_whole or strides != _row_major(sizes) or len({each.dtype for each in records}) > 1:
         return None
-    small_sizes = [min(size, 2) for size, _ in sizes]
-    small_strides = list(accumulate(reversed(small_sizes), mul, initial=1))[-2::-1]
-    stride_of = dict(zip((stride for _, stride in sizes), small_strides, strict=True))
+    small_strides = _row_major([min(size, 2) for size in sizes])
+    small = dict(zip(strides, small_strides, strict=True))
     return [
         (
             tuple(min(size, 2) for size in record.shape),
-            span._replace(
-                strides=tuple(
-                    stride_of[stride] if size > 1 else 1
-                    for size, stride in zip(record.shape, span.strides, strict=True)
-                )
-            ),
+            span._replace(strides=tuple(small.get(stride, 1) for stride in span.strides)),
         )
         for record, span in zip(records, spans, strict=True)
     ]
+
+
+def _row_major(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the strides of a contiguous tensor."""
+    return tuple(accumulate(reversed(sizes), mul, initial=1))[-2::-1]
 
 
 def _memory_order(shape: Shape, span: StorageSpan) -> Iterable[tuple[int, int]]:
