@@ -14,28 +14,31 @@ from torch import nn
 from paramctl import checks
 from paramctl.analysis.equality import Digests, comparable
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
+from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.analysis.shared_report import make_shared_report
-from paramctl.errors import ParamctlError, failure
+from paramctl.fans import FanRule
 from paramctl.records import Statistics, Values
 from paramctl.reports.init import InitReport
 from paramctl.rules import Initializer, InitRule
 from paramctl.showing import Gradients, Initialization, ParameterListing, Sharing
 from paramctl.spec.model import LOSSES, Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
-from paramctl.tensors import streams, user_code
-from paramctl.tensors.backward import Running, run_passes
+from paramctl.tensors import streams
+from paramctl.tensors.backward import run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.digests import blocks_of, digests_of
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.initialize import describe_initialized
 from paramctl.tensors.live import check_memory, check_module, check_python, check_shapes, check_type, named_tensors
-from paramctl.tensors.loss import Objective, make_objective
+from paramctl.tensors.live_failures import explainer
+from paramctl.tensors.loss import Objective, Output, objective_of
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.surveying import find_tensors, survey_tensors
 from paramctl.tensors.survival import try_ties
+from paramctl.tensors.unregistered import take_full_inventory
 from paramctl.tensors.values import TensorValues
 
 SchemeLike: TypeAlias = str | Initializer
@@ -53,6 +56,7 @@ def list_parameters(
     buffers: bool = False,
     stats: bool = False,
     values: bool = False,
+    hist: bool = False,
     sort: SortKey | None = None,
     tree: bool = False,
 ) -> ParameterListing:
@@ -74,6 +78,7 @@ def list_parameters(
         buffers=buffers,
         stats=stats,
         values=values,
+        hist=hist,
         sort=sort,
         tree=tree,
     )
@@ -82,11 +87,12 @@ def list_parameters(
     def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
         tensor = tensors[name]
         check_memory([(name, tensor)])
-        return measure(tensor) if stats else None, TensorValues.copied(tensor) if values else None
+        stats = measure(tensor, hist=hist) if options.measures else None
+        return stats, TensorValues.copied(tensor) if values else None
 
     report = make_list_report(
         type(module).__name__,
-        take_inventory(module),
+        take_full_inventory(module),
         options,
         measure_named if options.needs_values else None,
     )
@@ -100,6 +106,8 @@ def initialize(
     rules: Mapping[str, SchemeLike] | Sequence[tuple[str, SchemeLike]] = (),
     seed: int = 0,
     values: bool = False,
+    hist: bool = False,
+    fan: FanRule = "layer",
 ) -> Initialization:
     """Initialise the parameters of a module in place, unrecorded by autograd, as `paramctl init` does.
 
@@ -112,6 +120,9 @@ def initialize(
         rules: globs with the scheme for every parameter that they match, in order, after `scheme`.
         seed: the seed; a parameter's values depend on it, the parameter's name and shape and what reaches it.
         values: whether the report holds a copy of the elements.
+        hist: whether it holds histograms of them.
+        fan: whose fan_in and fan_out the schemes use: ``"layer"`` for those of each layer's own computation,
+            ``"torch"`` for those that `torch.nn.init` tells from the shape.
 
     Raises:
         ParamctlError: if an argument is wrong, a scheme does not fit a parameter, a function fails, or if the module
@@ -122,14 +133,23 @@ def initialize(
     check_python(module)
     check_memory(module.named_parameters())
     seed = checks.check_seed(seed)
+    checks.check_word(fan, get_args(FanRule), "fan")
     wanted = [] if scheme is None else [_rule(None, scheme)]
     wanted += [_rule(glob, each) for glob, each in checks.check_rules(rules)]
-    drawings, notes = plan_drawings(module, record_programs(module), wanted, seed)
+    drawings, notes = plan_drawings(module, record_programs(module), wanted, seed, fan=fan)
     rows = []
     for drawing in drawings:
         drawn = drawing.draw(seed)
-        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values))
-    report = InitReport(model=type(module).__name__, seed=seed, parameters=rows, with_values=values, notes=tuple(notes))
+        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values, hist=hist))
+    notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
+    report = InitReport(
+        model=type(module).__name__,
+        seed=seed,
+        parameters=rows,
+        with_values=values,
+        with_histograms=hist,
+        notes=tuple(notes),
+    )
     return Initialization.of(report)
 
 
@@ -173,11 +193,12 @@ def gradients(
     module: nn.Module,
     *inputs: Any,
     kwargs: Mapping[str, Any] | None = None,
-    loss: LossLike = "sum",
+    loss: LossLike | None = None,
     passes: int = 1,
     train: bool | None = None,
     seed: int = 0,
     values: bool = False,
+    hist: bool = False,
 ) -> Gradients:
     """Run forward and backward, and report the gradients before and after; the module is left as it was found.
 
@@ -188,11 +209,13 @@ def gradients(
         module: the module.
         inputs: the arguments of its forward.
         kwargs: its keyword arguments.
-        loss: what backward starts from; the targets of ``"mse"`` and ``"cross_entropy"`` are drawn.
+        loss: what backward starts from; None for the loss that the module returns under that name, else the sum of its
+            output; the targets of ``"mse"`` and ``"cross_entropy"`` are drawn.
         passes: how often; gradients add up.
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
         values: whether the report holds a copy of the gradients' elements.
+        hist: whether it holds histograms of them.
 
     Raises:
         ParamctlError: if an argument is wrong or a pass fails, or if the module has lazy layers that have not run, a
@@ -202,14 +225,14 @@ def gradients(
     check_module(module)
     check_python(module)
     check_memory(named_tensors(module))
-    if not callable(loss):
+    if loss is not None and not callable(loss):
         checks.check_word(loss, LOSSES, "loss", " or a function from the output to a scalar")
     checks.check_mode(train)
     seed, passes, keywords = checks.check_seed(seed), checks.check_passes(passes), checks.check_keywords(kwargs)
 
-    def objective(output: torch.Tensor) -> Objective:
-        if isinstance(loss, str):
-            return make_objective(loss, output, Fill("rand"), seed)
+    def objective(output: Output) -> Objective:
+        if loss is None or isinstance(loss, str):
+            return objective_of(output, loss, Fill("rand"), seed)
         return Objective(loss, getattr(loss, "__qualname__", repr(loss)))
 
     with (
@@ -220,23 +243,18 @@ def gradients(
     ):
         if train is not None:
             module.train(train)
-        run = run_passes(module, inputs, objective, passes=passes, explain=_explainer(module), keywords=keywords)
+        run = run_passes(
+            module,
+            inputs,
+            objective,
+            passes=passes,
+            explain=explainer(module),
+            keywords=keywords,
+            wants_loss=loss is None,
+        )
         if values:
             run = replace(run, gradients=[None if each is None else each.clone() for each in run.gradients])
         report = make_grad_report(
-            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values
+            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values, hist=hist
         )
     return Gradients.of(report)
-
-
-def _explainer(module: nn.Module) -> Callable[[Sequence[Running], BaseException], ParamctlError]:
-    paths = {id(each): path for path, each in module.named_modules()}
-
-    def explain(running: Sequence[Running], error: BaseException) -> ParamctlError:
-        failed = running[-1] if running else Running(module, ())
-        path = paths.get(id(failed.module), "")
-        named = f"{path} ({type(failed.module).__name__})" if path else type(failed.module).__name__
-        message = f"{named} failed in forward on an input of {failed}: {user_code.describe(error)}"
-        return failure(message, hint=user_code.their_frames(error))
-
-    return explain

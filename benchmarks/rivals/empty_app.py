@@ -38,6 +38,13 @@ class Mode(StrEnum):
     EVAL = "eval"
 
 
+class Fan(StrEnum):
+    """Fans."""
+
+    LAYER = "layer"
+    TORCH = "torch"
+
+
 Model = Annotated[str | None, typer.Argument(help="The model.")]
 Texts = Annotated[list[str] | None, typer.Option(help="Some texts.")]
 Text = Annotated[str | None, typer.Option(help="A text.")]
@@ -78,8 +85,10 @@ def list_parameters(
     buffers: Annotated[bool, typer.Option("--buffers", help="A flag.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="A flag.")] = False,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
+    hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,
     sort: Annotated[SortKey | None, typer.Option(help="A key.")] = None,
     tree: Annotated[bool, typer.Option("--tree", help="A flag.")] = False,
+    arg: Texts = None,
     allow: Texts = None,
     seed: Number = None,
     device: Text = "cpu",
@@ -98,8 +107,11 @@ def init(
     out: Text = None,
     max_shard_size: Text = None,
     threads: Number = None,
+    fan: Annotated[Fan | None, typer.Option(help="Fans.")] = None,
     rng: Annotated[Rng, typer.Option(help="A source.")] = Rng.STREAMS,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
+    hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,
+    arg: Texts = None,
     allow: Texts = None,
     seed: Number = None,
     device: Text = "cpu",
@@ -117,6 +129,7 @@ def shared(
     survival: Annotated[bool, typer.Option("--survival", help="A flag.")] = False,
     expect: Texts = None,
     expect_none: Annotated[bool, typer.Option("--expect-none", help="A flag.")] = False,
+    arg: Texts = None,
     allow: Texts = None,
     seed: Number = None,
     device: Text = "cpu",
@@ -132,10 +145,13 @@ def grad(
     model: Model = None,
     input_shape: Text = None,
     fill: Text = None,
+    given: Annotated[list[str] | None, typer.Option("--input", help="Some texts.")] = None,
     loss: Annotated[Loss | None, typer.Option(help="A loss.")] = None,
     passes: Annotated[int, typer.Option(min=1, help="A number.")] = 1,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
+    hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,
     mode: Annotated[Mode, typer.Option(help="A mode.")] = Mode.TRAIN,
+    arg: Texts = None,
     allow: Texts = None,
     seed: Number = None,
     device: Text = "cpu",

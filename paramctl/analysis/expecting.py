@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from paramctl.errors import ParamctlError, Problem, failure, nearest
-from paramctl.reports.shared import SAME_ELEMENTS, Expectation, Relation, SharedGroup
+from paramctl.reports.shared import SAME_ELEMENTS, Expectation, Relation, SharedGroup, SharedReport
 
 Tie: TypeAlias = tuple[str, ...]
 """Names that must be the very same elements of memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedOptions:
+    """What `paramctl shared` was asked for.
+
+    Attributes:
+        by_value: equal values in different memory, too.
+        survival: what operations do to each tie.
+        expected: the names that must be tied.
+        nothing_else: whether nothing else may be shared.
+
+    """
+
+    by_value: bool = False
+    survival: bool = False
+    expected: Sequence[Tie] = ()
+    nothing_else: bool = False
 
 
 def parse_tie(text: str) -> Tie:
@@ -24,6 +43,12 @@ def parse_tie(text: str) -> Tie:
         hint = "such as 'decoder.weight=embedding.weight'"
         raise failure(f"{text!r} names no tie of two parameters or more", where="--expect", hint=hint)
     return names
+
+
+def with_expectations(report: SharedReport, options: SharedOptions, known: Collection[str]) -> SharedReport:
+    """Return a report with what was expected beside what was found; raises as `check_expectations` does."""
+    checked = check_expectations(options.expected, report.groups, known, nothing_else=options.nothing_else)
+    return replace(report, expectations=checked, notes=(*report.notes, *disappointments(checked)))
 
 
 def check_expectations(

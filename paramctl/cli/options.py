@@ -15,7 +15,8 @@ from paramctl.render.formats import OutputFormat
 from paramctl.shards import parse_size
 
 _MODEL = (
-    "A spec (.yaml, .yml, .json), - for a spec on stdin, or example:NAME. "
+    "A spec (.yaml, .yml, .json), - for a spec on stdin, example:NAME, or Python code, file.py:NAME or "
+    "package.module:NAME, where NAME is a model, its class, or a function that returns one. "
     "Default: $PARAMCTL_MODEL, else ./paramctl.yaml, else example:mlp."
 )
 _REPORT = "Report"
@@ -44,6 +45,15 @@ Allow = Annotated[
         rich_help_panel=_MODEL_PANEL,
     ),
 ]
+Arg = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arg",
+        metavar="KEY=VALUE",
+        help="An argument of the class or function that MODEL names; the value is YAML. Repeatable.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(
@@ -65,6 +75,9 @@ Dtype = Annotated[
     ),
 ]
 Values = Annotated[bool, typer.Option("--values", help="Show the elements, as torch prints them.")]
+Hist = Annotated[
+    bool, typer.Option("--hist", help="Show their distribution from min to max, in JSON and CSV with its numbers.")
+]
 
 
 _SUFFIXES: Final = MappingProxyType(

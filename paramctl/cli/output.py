@@ -15,6 +15,7 @@ import typer
 from paramctl.errors import ParamctlError, Problem, failure
 from paramctl.files import replacing
 from paramctl.render.formats import OutputFormat, render
+from paramctl.render.sketch import LEVELS, in_ascii
 from paramctl.render.text import escape
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def emit(report: Report, output: Output) -> None:
     if file is None:
         stdout = _stdout()
         pieces = render(report, output.format, width_of(stdout), color_of(stdout))
-        _write_stdout(pieces, machine=output.format is not OutputFormat.TABLE)
+        machine = output.format is not OutputFormat.TABLE
+        _write_stdout(pieces if machine or _has(stdout, LEVELS) else map(in_ascii, pieces), machine=machine)
     else:
         _write_file(file, render(report, output.format, _columns() or _UNBOUNDED, None))
 
@@ -150,6 +152,15 @@ def color_of(stream: TextIO) -> Literal["standard"] | None:
     if os.environ.get("FORCE_COLOR", "0") not in {"", "0"}:
         return "standard"
     return "standard" if is_screen(stream) else None
+
+
+def _has(stream: TextIO, characters: str) -> bool:
+    """Tell whether a stream's encoding has all of some characters."""
+    try:
+        characters.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def width_of(stream: TextIO) -> int:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,23 +17,38 @@ from paramctl.cli.options import check_dtype
 from paramctl.cli.output import print_note
 from paramctl.errors import failure
 from paramctl.shards import is_part
-from paramctl.sources.resolve import choose, open_model
+from paramctl.sources.protocols import buildable
+from paramctl.sources.resolve import Opening, choose, open_model
 
 if TYPE_CHECKING:
-    from paramctl.spec.model import Spec
+    from paramctl.sources.protocols import Source
+    from paramctl.tensors.built import Build
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The model that a command is about, with the seed and the dtype (None: the spec's) that count."""
+    """The model that a command is about, with the seed and the dtype (None: the model's own) that count."""
 
-    model: str
-    spec: Spec
+    source: Source
     seed: int
     dtype: str | None
 
+    @property
+    def model(self) -> str:
+        """MODEL as typed or as the default named it."""
+        return self.source.model
 
-def open_spec(
+    def builder(self) -> Build:
+        """Return what builds the model, for what needs its values.
+
+        Raises:
+            ParamctlError: if the source builds none.
+
+        """
+        return partial(buildable(self.source).build, seed=self.seed, dtype=self.dtype)
+
+
+def open_session(
     model: str | None,
     allow: list[str] | None,
     *,
@@ -41,8 +57,9 @@ def open_spec(
     writes: Mapping[str, str | None],
     sharded: str | None = None,
     device: str = "cpu",
+    arguments: list[str] | None = None,
 ) -> Session:
-    """Read the spec that MODEL means.
+    """Open what MODEL means.
 
     Args:
         model: MODEL as typed.
@@ -52,6 +69,7 @@ def open_spec(
         writes: the files that the command will write, by their options.
         sharded: the file instead of which it may write shards.
         device: where tensors with values go.
+        arguments: those of a class or a function that MODEL names, as typed.
 
     Raises:
         ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
@@ -63,18 +81,18 @@ def open_spec(
     chosen = choose(model)
     if chosen.note is not None:
         print_note(chosen.note)
-    _check_writes(chosen.model, writes, sharded)
+    _check_writes(Opening(chosen.model).path, writes, sharded)
     with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
-        source = open_model(chosen.model, allow or [])
+        source = open_model(chosen.model, allow or [], arguments or [])
     if device != "cpu":
         from paramctl.tensors.device import check_device
 
         check_device(device)
-    return Session(source.model, source.spec, source.spec.seed if seed is None else seed, dtype)
+    return Session(source, source.seed if seed is None else seed, dtype)
 
 
-def _check_writes(model: str, writes: Mapping[str, str | None], sharded: str | None) -> None:
-    """Refuse to write over the spec, or two things into one file; devices and pipes take any number."""
+def _check_writes(model: Path, writes: Mapping[str, str | None], sharded: str | None) -> None:
+    """Refuse to write over the model, or two things into one file; devices and pipes take any number."""
     taken = {os.path.realpath(model): "MODEL"}
     for option, file in writes.items():
         if file is None or file == "-":

@@ -13,6 +13,8 @@ _NESTED: Final[Mapping[str, Sequence[str]]] = {
     "before": STATISTICS,
     "grad": STATISTICS,
     "expected": ("mean", "std"),
+    "histogram": ("edges", "counts"),
+    "fans": ("fan_in", "fan_out"),
 }
 """The fields that become columns of their own, such as ``stats.mean``, also in a row that has none of them."""
 
@@ -27,7 +29,9 @@ def flat_rows(report: Report) -> Iterator[list[str]]:
 
 def is_number(column: str) -> bool:
     """Tell whether a column holds numbers, which are set to the right."""
-    return column in {"numel", "nbytes", "saved_nbytes"} or column.partition(".")[0] in _NESTED
+    field = column.partition(".")[0]
+    counts = {"numel", "nbytes", "saved_nbytes", "unwritten"}
+    return column in counts or (field in _NESTED and field != "histogram")
 
 
 def _columns(name: str) -> list[str]:

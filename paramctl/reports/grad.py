@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from paramctl.records import Shape, Statistics, Values
-from paramctl.reports.base import Report, Row, finite, statistics_fields
+from paramctl.records import Histogram, Shape, Statistics, Values
+from paramctl.reports.base import Report, Row, finite, histogram_fields, statistics_fields
 
 GradientReason: TypeAlias = Literal["frozen", "unused"]
 
@@ -33,6 +33,11 @@ class ParameterGradient:
     reason: GradientReason | None
     values: Values | None = None
 
+    @property
+    def histogram(self) -> Histogram | None:
+        """The histogram of the gradient, where it was asked for."""
+        return None if self.grad is None else self.grad.histogram
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradReport(Report):
@@ -46,6 +51,7 @@ class GradReport(Report):
         passes: how many passes there were.
         parameters: the gradients, in model order.
         with_values: whether the gradients' elements were asked for.
+        with_histograms: whether their histograms were asked for.
 
     """
 
@@ -60,6 +66,7 @@ class GradReport(Report):
     passes: int
     parameters: Sequence[ParameterGradient]
     with_values: bool = False
+    with_histograms: bool = False
 
     def head(self) -> Row:
         """Return what there is besides the gradients."""
@@ -73,7 +80,7 @@ class GradReport(Report):
 
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""
-        return (*self.row_fields, "values") if self.with_values else self.row_fields
+        return (*self.row_fields, *["histogram"] * self.with_histograms, *["values"] * self.with_values)
 
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""
@@ -86,6 +93,8 @@ class GradReport(Report):
                 "grad": statistics_fields(each.grad),
                 "reason": each.reason,
             }
+            if self.with_histograms:
+                row["histogram"] = histogram_fields(each.histogram)
             if self.with_values:
                 row["values"] = each.values.nested() if each.values else None
             yield row

@@ -14,7 +14,7 @@ from torch import nn
 from paramctl.errors import ParamctlError, failure
 from paramctl.records import Statistics
 from paramctl.tensors import user_code
-from paramctl.tensors.loss import Objective, first_tensor
+from paramctl.tensors.loss import Objective, Output, find_output
 from paramctl.tensors.statistics import measure
 
 
@@ -69,11 +69,12 @@ class GradientRun:
 def run_passes(
     net: nn.Module,
     inputs: Sequence[Any],
-    make_objective: Callable[[torch.Tensor], Objective],
+    make_objective: Callable[[Output], Objective],
     *,
     passes: int,
     explain: Explain,
     keywords: Mapping[str, Any] = MappingProxyType({}),
+    wants_loss: bool = False,
 ) -> GradientRun:
     """Run forward and backward `passes` times without zeroing gradients between, so that they accumulate.
 
@@ -85,6 +86,7 @@ def run_passes(
         passes: how often, 1 or more.
         explain: makes the error for a failure in forward.
         keywords: the keyword arguments of its forward.
+        wants_loss: whether a loss that the model returns counts as its output.
 
     Raises:
         ParamctlError: if forward or backward fails, or if the model returns no tensor.
@@ -94,13 +96,17 @@ def run_passes(
     before = [None if each.grad is None else measure(_dense(each.grad)) for each in parameters]
     objective = None
     for _ in range(passes):
-        output, path = _forward(net, _copied(list(inputs)), _copied(dict(keywords)), explain)
+        returned = _forward(net, _copied(list(inputs)), _copied(dict(keywords)), explain)
+        output = find_output(returned, wants_loss=wants_loss)
+        if output is None:
+            raise failure(f"the model returned no tensor but {type(returned).__name__}")
         objective = objective or make_objective(output)
-        loss = _backward(output, objective)
+        loss = _backward(output.tensor, objective)
     assert objective is not None, "there is one pass or more"
+    assert output is not None, "else it was refused"
     return GradientRun(
-        output_shape=tuple(output.shape),
-        output_path=path,
+        output_shape=tuple(output.tensor.shape),
+        output_path=output.path,
         objective=objective.described,
         loss=loss,
         before=before,
@@ -121,19 +127,13 @@ def _dense(gradient: torch.Tensor) -> torch.Tensor:
     return gradient.to_dense() if gradient.is_sparse else gradient
 
 
-def _forward(
-    net: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], explain: Explain
-) -> tuple[torch.Tensor, str]:
+def _forward(net: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], explain: Explain) -> Any:
     running: list[Running] = []
     with _watched(net, running):
         try:
-            returned = net(*inputs, **keywords)
+            return net(*inputs, **keywords)
         except (Exception, SystemExit) as error:
             raise explain(running, error) from error
-    found = first_tensor(returned)
-    if found is None:
-        raise failure(f"the model returned no tensor but {type(returned).__name__}")
-    return found
 
 
 def _backward(output: torch.Tensor, objective: Objective) -> float:

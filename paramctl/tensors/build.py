@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container as Holding
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -16,35 +17,20 @@ from paramctl.records import join
 from paramctl.spec.model import Container, Layer, Located, ModuleSpec, Repeat, Spec, unmatched_freeze
 from paramctl.spec.outline import extent_of, layers_of
 from paramctl.tensors import streams
+from paramctl.tensors.built import BuiltModel
 from paramctl.tensors.collect import named_modules
 from paramctl.tensors.construct import CONTAINERS, construct, initialization
 from paramctl.tensors.defaults import Programs, record_programs
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.prototypes import build_holdings
+from paramctl.tensors.spec_failures import explainer, input_hint
+from paramctl.tensors.unwritten import FreshMemory
 
 Slot: TypeAlias = tuple[nn.Module, str]
 """The module and the attribute that hold a parameter."""
 
 MODULE_BYTES = 4096
 """What a module object with two parameters takes, on the meta device; measured."""
-
-
-@dataclass(slots=True, kw_only=True)
-class BuiltModel:
-    """A built spec.
-
-    Attributes:
-        net: the model.
-        origins: each module with the node of the spec that it came from.
-        programs: what the layers of torch.nn write into their tensors by themselves; empty where nobody asked.
-        notes: what the user should know.
-
-    """
-
-    net: nn.Sequential
-    origins: list[tuple[nn.Module, ModuleSpec]]
-    programs: Programs
-    notes: list[str]
 
 
 def build(
@@ -82,10 +68,23 @@ def build(
             for module, node in builder.origins
             if isinstance(node, Layer) and node.call.reference is None and id(module) not in builder.initialized
         ]
-        programs = record_programs(*torch_layers, complete=True)
+        unwritten = builder.fresh.release(net) if spec.imports else {}
+        programs = record_programs(*torch_layers, complete=True, unwritten=unwritten)
     tie(net, spec.ties)
     notes = [note for glob in spec.freeze if (note := freeze(net, glob))]
-    return BuiltModel(net=net, origins=builder.origins, programs=programs, notes=notes)
+    return BuiltModel(
+        net=net,
+        origins=builder.origins,
+        programs=programs,
+        explain=explainer(spec, net, builder.origins),
+        notes=notes,
+        rules=spec.rules,
+        input=spec.input,
+        input_hint=lambda: input_hint(spec),
+        loss=spec.loss,
+        users_code=bool(spec.imports),
+        as_script=lambda names: build(spec, dtype=dtype, seed=seed, overwritten=names).net,
+    )
 
 
 def tie(net: nn.Module, ties: Sequence[tuple[Located, ...]]) -> None:
@@ -162,6 +161,7 @@ class _Builder:
     origins: list[tuple[nn.Module, ModuleSpec]] = field(default_factory=list)
     instances: dict[int, dict[int, nn.Module]] = field(default_factory=lambda: {0: {}})
     initialized: set[int] = field(default_factory=set)
+    fresh: FreshMemory = field(default_factory=FreshMemory)
     inside_layer_with_values: bool = False
 
     def root(self) -> nn.Module:
@@ -215,10 +215,11 @@ class _Builder:
         self.inside_layer_with_values = True
         if self.overwritten is None:
             assert self.seed is not None, "layers are built with values where there is a seed"
-            with initialization(enabled=True), streams.global_stream(self.seed, path):
+            with initialization(enabled=True), streams.global_stream(self.seed, path), self.fresh:
                 module = self.with_values(node, where)
         else:
-            module = self.with_values(node, where)
+            with self.fresh if node.call.reference else nullcontext():
+                module = self.with_values(node, where)
             _let_go(module, path, self.overwritten)
         self.inside_layer_with_values = False
         return module

@@ -18,6 +18,7 @@ def make_grad_report(
     *,
     passes: int,
     with_values: bool,
+    hist: bool = False,
     notes: Sequence[str] = (),
 ) -> GradReport:
     """Measure the gradients that a run left; `records` are those of the model's parameters, in model order."""
@@ -35,13 +36,14 @@ def make_grad_report(
                 aliases=record.aliases,
                 shape=record.shape,
                 before=before,
-                grad=None if gradient is None else measure(gradient),
+                grad=None if gradient is None else measure(gradient, hist=hist),
                 reason=_reason(record) if gradient is None else None,
                 values=TensorValues(gradient) if with_values and gradient is not None else None,
             )
             for record, before, gradient in rows
         ],
         with_values=with_values,
+        with_histograms=hist,
         notes=tuple(notes),
     )
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from paramctl.analysis.planning import plan
+from paramctl.fans import FanRule
 from paramctl.rules import InitRule
 from paramctl.tensors import streams
 from paramctl.tensors.collect import bytes_of, take_inventory
@@ -17,7 +18,7 @@ from paramctl.tensors.initialize import Drawing, init_target, with_function
 
 
 def plan_drawings(
-    net: nn.Module, programs: Programs, rules: Sequence[InitRule], seed: int = 0
+    net: nn.Module, programs: Programs, rules: Sequence[InitRule], seed: int = 0, *, fan: FanRule = "layer"
 ) -> tuple[list[Drawing], list[str]]:
     """Decide how each parameter of a model gets its values, in model order.
 
@@ -34,7 +35,8 @@ def plan_drawings(
     parameters = list(net.parameters())
     records = take_inventory(net).parameters
     targets = [
-        init_target(net, record, parameter, programs) for record, parameter in zip(records, parameters, strict=True)
+        init_target(net, record, parameter, programs, fan)
+        for record, parameter in zip(records, parameters, strict=True)
     ]
     with streams.global_stream(seed, "import"):
         loaded = [with_function(rule) for rule in rules]
@@ -69,6 +71,8 @@ def materialize(
             replaced[id(tensor)] = nn.Parameter(values, requires_grad=tensor.requires_grad)
         else:
             tensor.data = values
+            if tensor.grad is not None:
+                tensor.grad = tensor.grad.to(device)
     for name, buffer in net.named_buffers():
         values = draw_buffer(name, buffer, programs, seed).to(device)
         if buffer.is_meta:
@@ -86,15 +90,9 @@ def materialize(
 
 
 def needed_bytes(net: nn.Module) -> int:
-    """Return the bytes that drawing a model takes when all of it is kept: each parameter and buffer counts once."""
+    """Return the bytes that drawing a model takes when all of it is kept: each tensor without values counts once."""
     tensors = (*net.parameters(), *net.buffers())
-    return sum(map(bytes_of, tensors)) + max(map(float32_bytes, tensors), default=0)
-
-
-def largest_bytes(net: nn.Module) -> int:
-    """Return the bytes that drawing a model takes when one parameter or buffer is kept at a time."""
-    tensors = (*net.parameters(), *net.buffers())
-    return max((bytes_of(tensor) + float32_bytes(tensor) for tensor in tensors), default=0)
+    return sum(bytes_of(each) for each in tensors if each.is_meta) + max(map(float32_bytes, tensors), default=0)
 
 
 def float32_bytes(tensor: torch.Tensor) -> int:

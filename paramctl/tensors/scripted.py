@@ -25,10 +25,9 @@ from torch import nn
 from paramctl.reports.init import InitializedParameter
 from paramctl.rules import InitRule
 from paramctl.schemes import Scheme
-from paramctl.spec.model import Spec
 from paramctl.tensors import streams
 from paramctl.tensors.blocks import spans
-from paramctl.tensors.build import build
+from paramctl.tensors.built import BuiltModel
 from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.defaults import run_program
 from paramctl.tensors.initialize import DEFAULT, Drawing, call_function, describe_measured
@@ -45,22 +44,23 @@ _RUN: Final = 4 * BLOCK
 """Elements that are handed from the thread that draws to those that measure and write."""
 
 
-def build_as_script(spec: Spec, drawings: Sequence[Drawing], *, seed: int, dtype: str | None) -> nn.Module | None:
+def build_as_script(built: BuiltModel, drawings: Sequence[Drawing]) -> nn.Module | None:
     """Build the model as a script does, with the values of its constructors where a rule does not overwrite them.
 
     Returns:
-        The model, of which what is overwritten is on the meta device; None where no value depends on how it was built.
+        The model, of which what is overwritten is on the meta device; None where no value depends on how it was built,
+        or where it was built like that in the first place.
 
     Raises:
         ParamctlError: if a constructor fails, or the values that are kept do not fit in memory.
 
     """
     kept = [drawing for drawing in drawings if not drawing.plan.overwrites]
-    if not spec.imports and all(map(_is_constant, kept)):
+    if built.as_script is None or (not built.users_code and all(map(_is_constant, kept))):
         return None
     ensure_fits(sum(bytes_of(drawing.tensor) for drawing in kept), "the values that no rule overwrites")
     overwritten = {name for drawing in drawings if drawing.plan.overwrites for name in drawing.plan.target.record.names}
-    return build(spec, dtype=dtype, seed=seed, overwritten=overwritten).net
+    return built.as_script(overwritten)
 
 
 def with_padding(drawing: Drawing) -> Drawing:
@@ -90,6 +90,7 @@ def produce_as_script(
     *,
     threads: int | None = None,
     with_values: bool = False,
+    hist: bool = False,
 ) -> list[InitializedParameter]:
     """Draw and measure every parameter as a script does: one thread draws, the others measure and write.
 
@@ -100,13 +101,14 @@ def produce_as_script(
         put: takes the values, under the `id()` of the drawing's tensor.
         threads: how many threads there are, at most; None for as many as there are cores for this process.
         with_values: whether the reports hold the elements; then they are kept.
+        hist: whether their statistics have histograms.
 
     Raises:
         ParamctlError: if a rule cannot be followed, or the values cannot be put.
 
     """
     workers = (threads or available_threads()) - 1
-    script = _Script(seed, put, with_values, free=_memory(2 * workers + 2))
+    script = _Script(seed, put, with_values, hist, free=_memory(2 * workers + 2))
     runs = (
         run
         for i, (drawing, tensor) in enumerate(zip(drawings, tensors, strict=True))
@@ -149,6 +151,7 @@ class _Script:
     seed: int
     put: Put
     with_values: bool
+    hist: bool
     free: SimpleQueue[torch.Tensor]
     values: dict[int, TensorValues] = field(default_factory=dict)
     generator: torch.Generator = field(init=False)
@@ -175,7 +178,8 @@ class _Script:
 
     def whole(self, drawing: Drawing, tensor: torch.Tensor) -> torch.Tensor:
         """Draw a parameter at once; what a constructor has made is changed in place."""
-        values = torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor.detach().contiguous()
+        make = torch.zeros_like if drawing.plan.target.unwritten else torch.empty_like
+        values = make(tensor, device="cpu") if tensor.is_meta else tensor.detach().contiguous()
         if values.numel() == 0:
             return values
         for i, step in enumerate(drawing.steps if tensor.is_meta else drawing.plan.steps):
@@ -212,7 +216,7 @@ class _Script:
         """Put and measure a run, and let its memory be used again."""
         try:
             self.put(run.key, run.start, run.elements)
-            return run.drawing, [measure_block(block) for block in torch.split(run.elements, BLOCK)]
+            return run.drawing, [measure_block(block, hist=self.hist) for block in torch.split(run.elements, BLOCK)]
         finally:
             self.free.put(run.memory)
 
@@ -220,11 +224,12 @@ class _Script:
         self, drawings: Sequence[Drawing], taken: Iterator[tuple[int, list[Partial]]]
     ) -> list[InitializedParameter]:
         """Merge what was measured of each parameter."""
+        nothing = measure_block(torch.empty(0, device="cpu"), hist=self.hist)
         partials = {
             i: reduce(Partial.merged, chain.from_iterable(several for _, several in group))
             for i, group in groupby(taken, key=itemgetter(0))
         }
         return [
-            describe_measured(drawing, partials.get(i, Partial()).statistics(), self.values.get(i))
+            describe_measured(drawing, partials.get(i, nothing).statistics(), self.values.get(i))
             for i, drawing in enumerate(drawings)
         ]

@@ -32,6 +32,22 @@ def test_the_gradients_are_those_of_torch(report):
         assert row["grad"]["norm"] == pytest.approx(parameter.grad.norm().item(), abs=1e-7)
 
 
+def test_a_histogram_is_of_the_gradient(report, paramctl, write):
+    spec = write(
+        "layers: [{Linear: [4, 1]}, {Linear: [1, 1]}]\ninput: {shape: [2, 4], fill: arange}\nfreeze: [1.bias]\ninit: [{match: '*', scheme: ones}]"
+    )
+    first, second, _, frozen = report("grad", spec, "--hist")["parameters"]
+    assert first["grad"]["min"] == first["histogram"]["edges"][0] == 4
+    assert first["grad"]["max"] == first["histogram"]["edges"][-1] == 10
+    assert [count for count in first["histogram"]["counts"] if count] == [1, 1, 1, 1]
+    assert second["histogram"] == {"edges": [2.0, 2.0], "counts": [1]}
+    assert frozen["histogram"] is None
+    lines = paramctl("grad", spec, "--hist").out.splitlines()
+    assert lines[1].split() == ["name", "before", "mean", "std", "min", "histogram", "max", "norm"]
+    assert "  4  █    █    ▅▅   █   10  " in lines[3]
+    assert "histogram" not in paramctl("grad", spec).out
+
+
 def test_gradients_add_up_over_passes(report):
     once, thrice = (report("grad", "example:shared", "--passes", n, "--values") for n in (1, 3))
     assert (once["passes"], thrice["passes"]) == (1, 3)
@@ -116,7 +132,7 @@ def test_without_an_input_the_error_says_which_one_the_first_layer_takes(paramct
     result = paramctl("grad", write("layers: [ReLU, {Conv2d: [3, 8, 5]}]"))
     assert result.code == 2
     assert result.err.splitlines() == [
-        "error: spec.yaml: the spec gives no input for a forward pass",
+        "error: spec.yaml: there is no input for a forward pass",
         "  hint: its first layer, Conv2d(3, 8, 5), takes [N, 3, H, W]: try --input-shape 2,3,32,32",
     ]
     result = paramctl("grad", "example:gpt2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from paramctl.spec.rules import parse_rule, parse_whole_model
-from paramctl.tensors.spec_init import initialize
+from paramctl.tensors.answer_init import initialize
+from paramctl.tensors.build import build
 
 MLP = "layers: [{Linear: [40, 70]}, {LayerNorm: 70}, {Linear: [70, 5]}, {Linear: [5, 2]}]"
 CONVOLUTIONS = "layers: [{Conv2d: [8, 12, 3]}, {BatchNorm2d: 12}, {Conv2d: [12, 4, 3]}]"
@@ -27,7 +29,8 @@ def convolutions():
 
 def written(spec, tmp_path, text, *rules, seed=7, **options):
     out = tmp_path / "x.safetensors"
-    initialize(spec(text, *options.pop("allowed", ())), "m", rules, seed=seed, out=out, rng="torch", **options)
+    building = partial(build, spec(text, *options.pop("allowed", ())), seed=seed, dtype=options.pop("dtype", None))
+    initialize(building, "m", rules, seed=seed, out=out, rng="torch", **options)
     return load_file(out)
 
 
@@ -199,8 +202,9 @@ def test_the_global_generators_are_left_alone(spec, tmp_path):
 def test_elements_that_are_asked_for_are_those_that_are_written(spec, tmp_path):
     out = tmp_path / "x.safetensors"
     rule = parse_whole_model("normal", tmp_path)
-    report = initialize(spec(MLP), "m", [rule], seed=7, out=out, rng="torch", with_values=True)
-    again = initialize(spec(MLP), "m", [rule], seed=7, rng="torch")
+    building = partial(build, spec(MLP), seed=7)
+    report = initialize(building, "m", [rule], seed=7, out=out, rng="torch", with_values=True)
+    again = initialize(building, "m", [rule], seed=7, rng="torch")
     stored = load_file(out)
     for row, without in zip(report.parameters, again.parameters, strict=True):
         assert torch.equal(row.values.tensor, stored[row.name])

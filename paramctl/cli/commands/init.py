@@ -12,6 +12,13 @@ from paramctl.cli import options
 from paramctl.cli.output import emit
 
 
+class Fan(StrEnum):
+    """Whose fan_in and fan_out the schemes use."""
+
+    LAYER = "layer"
+    TORCH = "torch"
+
+
 class Rng(StrEnum):
     """What values are drawn from."""
 
@@ -45,11 +52,20 @@ def init(
         int | None,
         typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
     ] = None,
+    fan: Annotated[
+        Fan | None,
+        typer.Option(
+            help="fan_in and fan_out of the layer's own computation, or torch's, by the shape alone. "
+            "Default: layer; torch with --rng torch."
+        ),
+    ] = None,
     rng: Annotated[
         Rng,
         typer.Option(help="A stream for each parameter, or what a script draws after torch.manual_seed."),
     ] = Rng.STREAMS,
     values: options.Values = False,
+    hist: options.Hist = False,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -63,14 +79,14 @@ def init(
     with options behind it: normal:std=0.02.
     """
     from paramctl.cli.progress import watch
-    from paramctl.cli.session import computing, open_spec
+    from paramctl.cli.session import computing, open_session
     from paramctl.spec.rules import parse_rule, parse_whole_model
 
     here = Path.cwd()
     rules = [] if scheme is None else [parse_whole_model(scheme, here)]
     rules += [parse_rule(text, here) for text in rule or ()]
     most = options.check_max_shard_size(max_shard_size, out)
-    session = open_spec(
+    session = open_session(
         model,
         allow,
         seed=seed,
@@ -78,21 +94,24 @@ def init(
         writes={"--out": out, "--output": output},
         sharded=None if most is None else out,
         device=device,
+        arguments=arg,
     )
-    from paramctl.tensors import spec_init
+    build = session.builder()
+    from paramctl.tensors import answer_init
 
     with computing():
-        report = spec_init.initialize(
-            session.spec,
+        report = answer_init.initialize(
+            build,
             session.model,
             rules,
             seed=session.seed,
-            dtype=session.dtype,
             out=None if out is None else Path(out),
             max_shard_size=most,
             with_values=values,
             threads=threads,
+            fan=None if fan is None else fan.value,
             rng=rng.value,
             watch=watch,
+            hist=hist,
         )
     emit(report, options.output_of(output_format, output))

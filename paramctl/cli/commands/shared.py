@@ -26,6 +26,7 @@ def shared(
     expect_none: Annotated[
         bool, typer.Option("--expect-none", help="Exit with 1 if anything is shared that --expect does not name.")
     ] = False,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -34,24 +35,21 @@ def shared(
     output: options.File = None,
 ) -> None:
     """Find the parameters that are one and the same, share memory, or merely have equal values."""
-    from paramctl.analysis.expecting import parse_tie
-    from paramctl.cli.session import computing, open_spec
+    from paramctl.analysis.expecting import SharedOptions, parse_tie
+    from paramctl.cli.session import computing, open_session
+    from paramctl.sources.sharing import find_shared
 
-    expected = [parse_tie(text) for text in expect or ()]
-    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
-    from paramctl.tensors import spec_shared
-
+    wanted = SharedOptions(
+        by_value=by_value,
+        survival=survival,
+        expected=[parse_tie(text) for text in expect or ()],
+        nothing_else=expect_none,
+    )
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+    )
     with computing():
-        report = spec_shared.find_shared(
-            session.spec,
-            session.model,
-            seed=session.seed,
-            dtype=session.dtype,
-            by_value=by_value,
-            expected=expected,
-            nothing_else=expect_none,
-            survival=survival,
-        )
+        report = find_shared(session.source, wanted, seed=session.seed, dtype=session.dtype)
     emit(report, options.output_of(output_format, output))
     if not report.meets_expectations:
         raise typer.Exit(CHECK_FAILED)

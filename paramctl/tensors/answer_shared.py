@@ -1,20 +1,19 @@
-"""The answer of `paramctl shared` for a spec."""
+"""The answer of `paramctl shared` for a model that is built."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 
 from paramctl.analysis.equality import Digests, comparable
-from paramctl.analysis.expecting import Tie, check_expectations, disappointments
+from paramctl.analysis.expecting import SharedOptions, with_expectations
 from paramctl.analysis.shared_report import make_shared_report
 from paramctl.analysis.sharing import MemorySurvey
 from paramctl.reports.shared import SharedReport
-from paramctl.spec.model import Spec
 from paramctl.tensors.blocks import chunks_of
-from paramctl.tensors.build import BuiltModel, build
+from paramctl.tensors.built import Build, BuiltModel
 from paramctl.tensors.digests import blocks_of, digest, digests_of
 from paramctl.tensors.initialize import Drawing
 from paramctl.tensors.materialize import plan_drawings
@@ -24,52 +23,33 @@ from paramctl.tensors.surveying import survey
 from paramctl.tensors.survival import try_ties
 
 
-def find_shared(
-    spec: Spec,
-    model: str,
-    *,
-    seed: int,
-    dtype: str | None = None,
-    by_value: bool = False,
-    expected: Sequence[Tie] = (),
-    nothing_else: bool = False,
-    survival: bool = False,
-) -> SharedReport:
-    """Answer `paramctl shared`: the model is built on the meta device, and its Parameters and their memory compared.
+def find_shared(build: Build, model: str, options: SharedOptions, *, seed: int) -> SharedReport:
+    """Answer `paramctl shared`: the Parameters of the model and their memory are compared.
 
     Args:
-        spec: the spec.
+        build: builds the model, with values or a seed for them where they are compared.
         model: the model as the user named it.
+        options: what was asked for.
         seed: the seed of the values, where they are compared.
-        dtype: what floating parameters are made as, instead of what the spec says.
-        by_value: whether the values that the spec's rules give are compared, too.
-        expected: the names that must be tied.
-        nothing_else: whether nothing else may be shared.
-        survival: whether it is tried what operations do to each tie.
 
     Raises:
         ParamctlError: if the model cannot be built, does not have a name, or a rule does not fit a parameter.
 
     """
-    built = build(spec, dtype=dtype, seed=seed if by_value else None)
-    surveyed = survey(built.net, every=by_value)
+    built = build()
+    surveyed = survey(built.net, every=options.by_value)
     notes = list(built.notes)
-    digests = _digests(spec, built, surveyed, seed, notes) if by_value else None
+    digests = _digests(built, surveyed, seed, notes) if options.by_value else None
     report = make_shared_report(model, surveyed, digests, notes=notes)
-    names = {name for name, _ in built.net.named_parameters(remove_duplicate=False)} if expected else set()
-    expectations = check_expectations(expected, report.groups, names, nothing_else=nothing_else)
-    return replace(
-        report,
-        expectations=expectations,
-        survival=try_ties(built.net, surveyed, report.ties) if survival else None,
-        notes=(*report.notes, *disappointments(expectations)),
-    )
+    if options.survival:
+        report = replace(report, survival=try_ties(built.net, surveyed, report.ties))
+    return with_expectations(report, options, dict(built.net.named_parameters(remove_duplicate=False)))
 
 
-def _digests(spec: Spec, built: BuiltModel, surveyed: MemorySurvey, seed: int, notes: list[str]) -> Digests:
+def _digests(built: BuiltModel, surveyed: MemorySurvey, seed: int, notes: list[str]) -> Digests:
     """Draw the parameters whose values are to be compared, and return what stands for them."""
     names = {record.name for record in comparable(surveyed.records)}
-    drawings, rule_notes = plan_drawings(built.net, built.programs, spec.rules, seed)
+    drawings, rule_notes = plan_drawings(built.net, built.programs, built.rules, seed)
     notes += rule_notes
     wanted = [drawing for drawing in drawings if _name(drawing) in names]
     ensure_fits(bytes_needed(wanted, copies=0), "the values")
