@@ -5,7 +5,15 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "listing", "large_specs", "measuring", "initializing", "python_code")
+NAMES = (
+    "startup",
+    "listing",
+    "large_specs",
+    "measuring",
+    "initializing",
+    "python_code",
+    "sharing",
+)
 
 
 def main() -> None:

@@ -125,6 +125,10 @@ def init(
 @app.command()
 def shared(
     model: Model = None,
+    by_value: Annotated[bool, typer.Option("--by-value", help="A flag.")] = False,
+    survival: Annotated[bool, typer.Option("--survival", help="A flag.")] = False,
+    expect: Texts = None,
+    expect_none: Annotated[bool, typer.Option("--expect-none", help="A flag.")] = False,
     arg: Texts = None,
     allow: Texts = None,
     seed: Number = None,
