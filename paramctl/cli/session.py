@@ -8,29 +8,45 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from paramctl.checks import check_seed
 from paramctl.cli.options import check_dtype
 from paramctl.cli.output import print_note
 from paramctl.errors import failure
+from paramctl.sources.protocols import buildable
 from paramctl.sources.resolve import choose, open_model
 
 if TYPE_CHECKING:
-    from paramctl.spec.model import Spec
+    from paramctl.sources.protocols import Source
+    from paramctl.tensors.built import Build
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The model that a command is about, with the seed and the dtype (None: the spec's) that count."""
+    """The model that a command is about, with the seed and the dtype (None: the model's own) that count."""
 
-    model: str
-    spec: Spec
+    source: Source
     seed: int
     dtype: str | None
 
+    @property
+    def model(self) -> str:
+        """MODEL as typed or as the default named it."""
+        return self.source.model
 
-def open_spec(
+    def builder(self) -> Build:
+        """Return what builds the model, for what needs its values.
+
+        Raises:
+            ParamctlError: if the source builds none.
+
+        """
+        return partial(buildable(self.source).build, seed=self.seed, dtype=self.dtype)
+
+
+def open_session(
     model: str | None,
     allow: list[str] | None,
     *,
@@ -39,7 +55,7 @@ def open_spec(
     writes: Mapping[str, str | None],
     device: str = "cpu",
 ) -> Session:
-    """Read the spec that MODEL means.
+    """Open what MODEL means.
 
     Args:
         model: MODEL as typed.
@@ -66,7 +82,7 @@ def open_spec(
         from paramctl.tensors.device import check_device
 
         check_device(device)
-    return Session(source.model, source.spec, source.spec.seed if seed is None else seed, dtype)
+    return Session(source, source.seed if seed is None else seed, dtype)
 
 
 def _check_writes(model: str, writes: Mapping[str, str | None]) -> None:

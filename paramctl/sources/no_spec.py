@@ -9,9 +9,10 @@ from paramctl.references import parse_reference
 from paramctl.sources import examples
 
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
-INDEX_SUFFIXES = (".safetensors.index.json", ".bin.index.json")
-"""What ends the name of a checkpoint's index, which is no spec though it is JSON."""
-_CHECKPOINT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", *INDEX_SUFFIXES)
+CHECKPOINT_SUFFIXES = (
+    ".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".safetensors.index.json", ".bin.index.json",
+)  # fmt: skip
+"""What ends the name of a checkpoint, or of its index, which is no spec though it is JSON."""
 _KINDS = "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, or example:NAME"
 
 
@@ -24,7 +25,7 @@ def no_spec(model: str) -> ParamctlError:
     """
     if "://" in model:
         return failure(f"{model} is a URL", where="MODEL", hint="MODEL is a file: download the spec first")
-    if model.endswith(_CHECKPOINT_SUFFIXES):
+    if model.endswith(CHECKPOINT_SUFFIXES):
         hint = "give the spec of its model; parameters are not read from checkpoints yet"
         return failure(f"{model} is a checkpoint, not a model spec", where="MODEL", hint=hint)
     place, colon, name = model.partition(":")

@@ -1,16 +1,20 @@
-"""The MODEL argument -> the file that it means."""
+"""The MODEL argument -> the source that it means."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from paramctl.errors import ParamctlError, Problem, failure, nearest
 from paramctl.references import Allowance
 from paramctl.sources import examples
-from paramctl.sources.no_spec import INDEX_SUFFIXES, SPEC_SUFFIXES, no_spec
-from paramctl.sources.spec import SpecSource, read_file, read_stdin
+from paramctl.sources.no_spec import CHECKPOINT_SUFFIXES, SPEC_SUFFIXES, no_spec
+from paramctl.sources.protocols import Source
+from paramctl.sources.spec import read_file, read_stdin
 
 VARIABLE = "PARAMCTL_MODEL"
 DEFAULT_FILE = "paramctl.yaml"
@@ -37,7 +41,32 @@ def choose(typed: str | None) -> Chosen:
     return Chosen(DEFAULT_EXAMPLE, f"no MODEL given: taking {DEFAULT_EXAMPLE}")
 
 
-def open_model(model: str, allowed: list[str]) -> SpecSource:
+class Opening(NamedTuple):
+    """What was typed to open a MODEL: itself, and what may be imported for it."""
+
+    model: str
+    allowed: Sequence[str] = ()
+
+    @property
+    def path(self) -> Path:
+        """The file or the directory that MODEL names."""
+        return Path(self.model)
+
+    @property
+    def allowance(self) -> Allowance:
+        """What `--allow` permits; its files are relative to the working directory."""
+        return Allowance.of(list(self.allowed), Path.cwd())
+
+
+def _open_spec(asked: Opening) -> Source:
+    return read_file(asked.path, asked.model, asked.allowance)
+
+
+_KINDS: Final[Mapping[str, Callable[[Opening], Source]]] = MappingProxyType(dict.fromkeys(SPEC_SUFFIXES, _open_spec))
+"""What opens a file, by how its name ends; the longest suffix that fits counts."""
+
+
+def open_model(model: str, allowed: Sequence[str] = ()) -> Source:
     """Open the model that a MODEL names.
 
     Args:
@@ -49,26 +78,33 @@ def open_model(model: str, allowed: list[str]) -> SpecSource:
 
     """
     _check_allowed(allowed)
+    asked = Opening(model, allowed)
     if model == "-":
-        return read_stdin(Allowance.of(allowed, Path.cwd()))
+        return read_stdin(asked.allowance)
     if model.startswith(examples.PREFIX):
         path = examples.find(model.removeprefix(examples.PREFIX))
         shipped = [str(each) for each in path.parent.glob("*.py")]
-        return read_file(path, model, Allowance.of([*allowed, *shipped], Path.cwd()))
-    path = Path(model)
+        return read_file(path, model, asked._replace(allowed=(*allowed, *shipped)).allowance)
     try:
-        if model and path.is_dir():
-            raise failure(f"{model} is a directory, not a spec", where="MODEL", hint=_in_directory(path))
-        if not model.endswith(SPEC_SUFFIXES) or model.endswith(INDEX_SUFFIXES) or "://" in model:
+        if model and asked.path.is_dir():
+            raise failure(f"{model} is a directory, not a spec", where="MODEL", hint=_in_directory(asked.path))
+        suffix = _suffix_of(model)
+        if suffix is None or suffix not in _KINDS or "://" in model:
             raise no_spec(model)
-        if not path.exists():
-            raise failure(f"there is no file {model}", where="MODEL", hint=_nearby(path))
+        if not asked.path.exists():
+            raise failure(f"there is no file {model}", where="MODEL", hint=_nearby(asked.path))
     except OSError as error:
         raise failure(f"cannot read {model}: {error.strerror}", where="MODEL") from error
-    return read_file(path, model, Allowance.of(allowed, Path.cwd()))
+    return _KINDS[suffix](asked)
 
 
-def _check_allowed(allowed: list[str]) -> None:
+def _suffix_of(model: str) -> str | None:
+    """Return the longest of the suffixes that tell a kind of MODEL: an index of a checkpoint ends in .json, too."""
+    known = sorted({*_KINDS, *CHECKPOINT_SUFFIXES}, key=len, reverse=True)
+    return next((suffix for suffix in known if model.endswith(suffix)), None)
+
+
+def _check_allowed(allowed: Sequence[str]) -> None:
     """Refuse to allow a file that is not there: it is misspelt, and the spec would be told that its own is forbidden.
 
     Raises:

@@ -6,14 +6,20 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from paramctl.analysis.listing import ListOptions
 from paramctl.errors import Position, failure
 from paramctl.references import Allowance, Reference
+from paramctl.sources.protocols import Contents, Measurable
 from paramctl.spec.catalog import Catalog, load_catalog
 from paramctl.spec.document import MAX_BYTES
 from paramctl.spec.model import Spec
 from paramctl.spec.read import read_spec
 from paramctl.spec.signatures import LayerSignature
+
+if TYPE_CHECKING:
+    from paramctl.tensors.built import BuiltModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,35 @@ class SpecSource:
 
     model: str
     spec: Spec
+    kind = "a spec"
+
+    @property
+    def title(self) -> str | None:
+        """The name that the spec gives the model."""
+        return self.spec.name
+
+    @property
+    def seed(self) -> int:
+        """The spec's seed."""
+        return self.spec.seed
+
+    def contents(self, *, dtype: str | None, buffers: bool, modules: bool) -> Contents:
+        """Tell what the model holds, by the cheapest way; see `ModuleSource`."""
+        from paramctl.tensors.outline import outline
+
+        return Contents(*outline(self.spec, dtype=dtype, buffers=buffers, modules=modules))
+
+    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None) -> Measurable:
+        """Get ready to draw and measure the tensors; see `ModuleSource`."""
+        from paramctl.tensors.measuring import measurable
+
+        return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed))
+
+    def build(self, *, seed: int | None, dtype: str | None) -> BuiltModel:
+        """Build the model on the meta device; see `ModuleSource`."""
+        from paramctl.tensors.build import build
+
+        return build(self.spec, dtype=dtype, seed=seed)
 
 
 def read_file(path: Path, model: str, allowance: Allowance) -> SpecSource:

@@ -15,35 +15,19 @@ from paramctl.records import join
 from paramctl.spec.model import Container, Layer, Located, ModuleSpec, Repeat, Spec, unmatched_freeze
 from paramctl.spec.outline import extent_of, layers_of
 from paramctl.tensors import streams
+from paramctl.tensors.built import BuiltModel
 from paramctl.tensors.collect import named_modules
 from paramctl.tensors.construct import CONTAINERS, construct, initialization
 from paramctl.tensors.defaults import Programs, record_programs
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.prototypes import build_holdings
+from paramctl.tensors.spec_failures import explainer, input_hint
 
 Slot: TypeAlias = tuple[nn.Module, str]
 """The module and the attribute that hold a parameter."""
 
 MODULE_BYTES = 4096
 """What a module object with two parameters takes, on the meta device; measured."""
-
-
-@dataclass(slots=True, kw_only=True)
-class BuiltModel:
-    """A built spec.
-
-    Attributes:
-        net: the model.
-        origins: each module with the node of the spec that it came from.
-        programs: what the layers of torch.nn write into their tensors by themselves; empty where nobody asked.
-        notes: what the user should know.
-
-    """
-
-    net: nn.Sequential
-    origins: list[tuple[nn.Module, ModuleSpec]]
-    programs: Programs
-    notes: list[str]
 
 
 def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> BuiltModel:
@@ -80,7 +64,17 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
         programs = record_programs(*torch_layers, complete=True)
     tie(net, spec.ties)
     notes = [note for glob in spec.freeze if (note := freeze(net, glob))]
-    return BuiltModel(net=net, origins=builder.origins, programs=programs, notes=notes)
+    return BuiltModel(
+        net=net,
+        origins=builder.origins,
+        programs=programs,
+        explain=explainer(spec, net, builder.origins),
+        notes=notes,
+        rules=spec.rules,
+        input=spec.input,
+        input_hint=lambda: input_hint(spec),
+        loss=spec.loss,
+    )
 
 
 def tie(net: nn.Module, ties: Sequence[tuple[Located, ...]]) -> None:

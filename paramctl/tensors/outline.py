@@ -38,7 +38,7 @@ def outline(
         from paramctl.tensors.collect import take_inventory
 
         model = build(spec, dtype=dtype)
-        return take_inventory(model.net), model.notes
+        return take_inventory(model.net), [*model.notes]
     return spec_outline.outline(spec, _holdings(spec, dtype or spec.dtype), buffers=buffers, modules=modules)
 
 

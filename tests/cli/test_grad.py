@@ -116,7 +116,7 @@ def test_without_an_input_the_error_says_which_one_the_first_layer_takes(paramct
     result = paramctl("grad", write("layers: [ReLU, {Conv2d: [3, 8, 5]}]"))
     assert result.code == 2
     assert result.err.splitlines() == [
-        "error: spec.yaml: the spec gives no input for a forward pass",
+        "error: spec.yaml: there is no input for a forward pass",
         "  hint: its first layer, Conv2d(3, 8, 5), takes [N, 3, H, W]: try --input-shape 2,3,32,32",
     ]
     result = paramctl("grad", "example:gpt2")

@@ -304,22 +304,22 @@ class TestPrints:
 class TestExitCodes:
     @pytest.mark.parametrize(("status", "code"), [("", 0), ("3", 3), ("'no way'", 2)])
     def test_an_exit_has_its_code_and_its_message(self, status, code, monkeypatch, paramctl):
-        from paramctl.tensors import spec_listing
+        from paramctl.sources import listing
 
         def leaving(*_, **__):
             raise SystemExit(*([ast.literal_eval(status)] if status else []))
 
-        monkeypatch.setattr(spec_listing, "list_parameters", leaving)
+        monkeypatch.setattr(listing, "list_parameters", leaving)
         result = paramctl("list", "example:mlp")
         assert (result.code, result.err) == (code, "error: no way\n" if code == 2 else "")
 
     def test_a_bug_keeps_its_traceback_says_so_and_exits_with_3(self, paramctl, monkeypatch):
-        from paramctl.tensors import spec_listing
+        from paramctl.sources import listing
 
         def broken(*_, **__):
             raise KeyError("oh")
 
-        monkeypatch.setattr(spec_listing, "list_parameters", broken)
+        monkeypatch.setattr(listing, "list_parameters", broken)
         result = paramctl("list", "example:mlp")
         assert result.code == 3
         assert "Traceback (most recent call last)" in result.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from paramctl.references import Allowance
 from paramctl.spec.catalog import load_catalog
 from paramctl.spec.model import InputSpec
 from paramctl.spec.read import read_spec
+from paramctl.tensors.answer_grad import PassOptions, gradients
+from paramctl.tensors.answer_init import initialize
+from paramctl.tensors.build import build
 from paramctl.tensors.construct import user_signature
 from paramctl.tensors.outline import outline
-from paramctl.tensors.spec_grad import PassOptions, gradients
-from paramctl.tensors.spec_init import initialize
 
 SPECS = [
     {
@@ -153,8 +155,9 @@ def test_a_mutated_spec_ends_in_a_report_or_a_paramctl_error():
             built.append(root)
             if not small(spec):
                 return
-            initialize(spec, "spec.yaml", (), seed=spec.seed)
-            gradients(spec, "spec.yaml", PassOptions(shape=None if spec.input else (2, 4)), seed=spec.seed)
+            building = partial(build, spec, seed=spec.seed)
+            initialize(building, "spec.yaml", (), seed=spec.seed)
+            gradients(building, "spec.yaml", PassOptions(shape=None if spec.input else (2, 4)), seed=spec.seed)
         except ParamctlError as error:
             assert all(problem.message for problem in error.problems)
 

@@ -52,15 +52,16 @@ def grad(
     output: options.File = None,
 ) -> None:
     """Run forward and backward, and show the gradient that each parameter has before and after."""
-    from paramctl.cli.session import computing, open_spec
+    from paramctl.cli.session import computing, open_session
     from paramctl.spec.inputs import parse_fill, parse_shape
 
     shape = None if input_shape is None else parse_shape(input_shape, "--input-shape")
     filled = None if fill is None else parse_fill(fill, "--fill")
-    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
-    from paramctl.tensors import spec_grad
+    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
+    build = session.builder()
+    from paramctl.tensors import answer_grad
 
-    wanted = spec_grad.PassOptions(
+    wanted = answer_grad.PassOptions(
         shape=shape,
         fill=filled,
         loss=loss.value if loss else None,
@@ -70,5 +71,5 @@ def grad(
         with_values=values,
     )
     with computing():
-        report = spec_grad.gradients(session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype)
+        report = answer_grad.gradients(build, session.model, wanted, seed=session.seed)
     emit(report, options.output_of(output_format, output))

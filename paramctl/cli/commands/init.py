@@ -43,22 +43,24 @@ def init(
     SCHEME is a name (see `paramctl schemes`), file.py:FUNCTION or package.module:FUNCTION,
     with options behind it: normal:std=0.02.
     """
-    from paramctl.cli.session import computing, open_spec
+    from paramctl.cli.session import computing, open_session
     from paramctl.spec.rules import parse_rule, parse_whole_model
 
     here = Path.cwd()
     rules = [] if scheme is None else [parse_whole_model(scheme, here)]
     rules += [parse_rule(text, here) for text in rule or ()]
-    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--out": out, "--output": output}, device=device)
-    from paramctl.tensors import spec_init
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--out": out, "--output": output}, device=device
+    )
+    build = session.builder()
+    from paramctl.tensors import answer_init
 
     with computing():
-        report = spec_init.initialize(
-            session.spec,
+        report = answer_init.initialize(
+            build,
             session.model,
             rules,
             seed=session.seed,
-            dtype=session.dtype,
             out=None if out is None else Path(out),
             with_values=values,
             threads=threads,

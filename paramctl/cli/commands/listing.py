@@ -51,11 +51,10 @@ def list_parameters(
     if tree:
         _check_tree(target.format, {"--stats": stats, "--values": values, "--sort": sort is not None})
     from paramctl.analysis.listing import ListOptions
-    from paramctl.cli.session import computing, open_spec
+    from paramctl.cli.session import computing, open_session
+    from paramctl.sources import listing
 
-    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
-    from paramctl.tensors import spec_listing
-
+    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
     wanted = ListOptions(
         include=include or (),
         exclude=exclude or (),
@@ -67,9 +66,7 @@ def list_parameters(
         values=values,
     )
     with computing(collecting=wanted.needs_values):
-        report = spec_listing.list_parameters(
-            session.spec, session.model, wanted, seed=session.seed, dtype=session.dtype
-        )
+        report = listing.list_parameters(session.source, wanted, seed=session.seed, dtype=session.dtype)
     emit(report, target)
 
 

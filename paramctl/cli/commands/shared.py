@@ -16,11 +16,10 @@ def shared(
     output: options.File = None,
 ) -> None:
     """Find the parameters that are one and the same, under several names."""
-    from paramctl.cli.session import computing, open_spec
+    from paramctl.cli.session import computing, open_session
+    from paramctl.sources.sharing import find_shared
 
-    session = open_spec(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
-    from paramctl.tensors import spec_shared
-
+    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
     with computing():
-        report = spec_shared.find_shared(session.spec, session.model, dtype=session.dtype)
+        report = find_shared(session.source, dtype=session.dtype)
     emit(report, options.output_of(output_format, output))

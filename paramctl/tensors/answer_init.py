@@ -1,4 +1,4 @@
-"""The answer of `paramctl init` for a spec."""
+"""The answer of `paramctl init` for a model that is built."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 
 from paramctl.reports.init import InitReport
 from paramctl.rules import InitRule
-from paramctl.spec.model import Spec
-from paramctl.tensors.build import build
+from paramctl.tensors.built import Build
 from paramctl.tensors.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.producing import bytes_needed, produce
@@ -19,12 +18,11 @@ from paramctl.tensors.saving import check_out, holds_nothing, notes_on_ties, sta
 
 
 def initialize(
-    spec: Spec,
+    build: Build,
     model: str,
     rules: Sequence[InitRule],
     *,
     seed: int,
-    dtype: str | None = None,
     out: Path | None = None,
     with_values: bool = False,
     threads: int | None = None,
@@ -32,11 +30,10 @@ def initialize(
     """Answer `paramctl init`.
 
     Args:
-        spec: the spec.
+        build: builds the model, under the same seed.
         model: the model as the user named it.
-        rules: what is applied after the spec's own rules.
+        rules: what is applied after the model's own rules.
         seed: the seed of the values.
-        dtype: what floating parameters are made as, instead of what the spec says.
         out: the file that the state is written to.
         with_values: whether the report holds the elements.
         threads: how many threads draw values, which do not depend on it; None for as many as there are cores.
@@ -48,9 +45,9 @@ def initialize(
     """
     if out is not None:
         check_out(out)
-    built = build(spec, seed=seed, dtype=dtype)
+    built = build()
     names = {} if out is None else state_names(built.net)
-    drawings, notes = plan_drawings(built.net, built.programs, [*spec.rules, *rules], seed)
+    drawings, notes = plan_drawings(built.net, built.programs, [*built.rules, *rules], seed)
     copies = with_values + (out is not None and not holds_nothing(out))
     ensure_fits(bytes_needed(drawings, copies=copies), "the values")
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
