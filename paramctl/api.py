@@ -22,7 +22,7 @@ from paramctl.showing import Gradients, Initialization, ParameterListing, Sharin
 from paramctl.spec.model import LOSSES, Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
 from paramctl.tensors import streams, user_code
-from paramctl.tensors.backward import Running, run_passes
+from paramctl.tensors.backward import Explain, Running, Wanted, run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.gradients import make_grad_report
@@ -158,7 +158,9 @@ def gradients(
     passes: int = 1,
     train: bool | None = None,
     seed: int = 0,
+    uses: bool = False,
     values: bool = False,
+    autocast: str | None = None,
 ) -> Gradients:
     """Run forward and backward, and report the gradients before and after; the module is left as it was found.
 
@@ -173,7 +175,9 @@ def gradients(
         passes: how often; gradients add up.
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
+        uses: whether the report says which use of each parameter contributed what.
         values: whether the report holds a copy of the gradients' elements.
+        autocast: ``"bfloat16"`` or ``"float16"``, in which forward runs where precision allows it.
 
     Raises:
         ParamctlError: if an argument is wrong or a pass fails, or if the module has lazy layers that have not run, a
@@ -201,7 +205,16 @@ def gradients(
     ):
         if train is not None:
             module.train(train)
-        run = run_passes(module, inputs, objective, passes=passes, explain=_explainer(module), keywords=keywords)
+        run = run_passes(
+            module,
+            inputs,
+            objective,
+            passes=passes,
+            explain=_explainer(module),
+            keywords=keywords,
+            wanted=Wanted(values=values, uses=uses),
+            autocast=None if autocast is None else getattr(torch, autocast),
+        )
         if values:
             run = replace(run, gradients=[None if each is None else each.clone() for each in run.gradients])
         report = make_grad_report(
@@ -210,14 +223,17 @@ def gradients(
     return Gradients.of(report)
 
 
-def _explainer(module: nn.Module) -> Callable[[Sequence[Running], BaseException], ParamctlError]:
+def _explainer(module: nn.Module) -> Explain:
     paths = {id(each): path for path, each in module.named_modules()}
 
-    def explain(running: Sequence[Running], error: BaseException) -> ParamctlError:
+    def explain(running: Sequence[Running], error: BaseException, operation: str | None = None) -> ParamctlError:
         failed = running[-1] if running else Running(module, ())
         path = paths.get(id(failed.module), "")
         named = f"{path} ({type(failed.module).__name__})" if path else type(failed.module).__name__
-        message = f"{named} failed in forward on an input of {failed}: {user_code.describe(error)}"
+        how = f"forward on an input of {failed}" if operation is None else f"backward of its operation {operation!r}"
+        message = f"{named} failed in {how}: {user_code.describe(error)}"
+        if operation is not None and not running:
+            message = f"backward failed: {user_code.describe(error)}"
         return failure(message, hint=user_code.their_frames(error))
 
     return explain

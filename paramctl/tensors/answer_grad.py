@@ -13,7 +13,7 @@ from paramctl.records import FLOATING_DTYPES, ITEM_SIZES
 from paramctl.reports.grad import GradReport
 from paramctl.spec.model import Fill, InputSpec, Loss
 from paramctl.tensors import streams
-from paramctl.tensors.backward import run_passes
+from paramctl.tensors.backward import Wanted, run_passes
 from paramctl.tensors.built import Build, BuiltModel
 from paramctl.tensors.collect import bytes_of, dtype_name, take_inventory
 from paramctl.tensors.gradients import make_grad_report
@@ -33,6 +33,8 @@ class PassOptions:
     train: bool = True
     device: str = "cpu"
     with_values: bool = False
+    with_uses: bool = False
+    autocast: str | None = None
 
 
 def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> GradReport:
@@ -63,6 +65,8 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
             lambda output: make_objective(options.loss or built.loss, output, taken.fill, seed),
             passes=options.passes,
             explain=built.explain,
+            wanted=Wanted(values=options.with_values, uses=options.with_uses),
+            autocast=getattr(torch, options.autocast) if options.autocast else None,
         )
     return make_grad_report(
         model,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from traceback import walk_tb
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -14,8 +15,13 @@ from torch import nn
 from paramctl.errors import ParamctlError, failure
 from paramctl.records import Statistics
 from paramctl.tensors import user_code
+from paramctl.tensors.arriving import Arrivals, dense
+from paramctl.tensors.blame import find_origin
+from paramctl.tensors.graph import trace
+from paramctl.tensors.ledger import Entry, Ledger
 from paramctl.tensors.loss import Objective, first_tensor
 from paramctl.tensors.statistics import measure
+from paramctl.tensors.timeline import Timeline, recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,26 @@ class Running:
         return " and ".join(shown) or "no tensor"
 
 
-Explain: TypeAlias = Callable[[Sequence[Running], BaseException], ParamctlError]
-"""Makes the error for a failure in forward from the modules that were running, outermost first, and what was raised."""
+class Explain(Protocol):
+    """Makes the error for a failure in a pass."""
+
+    def __call__(self, running: Sequence[Running], error: BaseException, operation: str | None = None) -> ParamctlError:
+        """Make the error.
+
+        Args:
+            running: the modules that were running, outermost first; in backward, when the operation was called.
+            error: what was raised.
+            operation: the operation whose backward failed; None where forward did.
+
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be found out besides the statistics of gradients: their elements, and what each use contributed."""
+
+    values: bool = False
+    uses: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +78,10 @@ class GradientRun:
         objective: what the loss was.
         loss: its value in the last pass.
         before: the statistics of each parameter's gradient before the first pass; None where there was none.
-        gradients: each parameter's gradient after the last pass.
+        after: those of each parameter's gradient after the last pass.
+        norms: the norm of each parameter's gradient after each pass but the last.
+        gradients: each parameter's gradient after the last pass; None where there is none or it was not asked for.
+        uses: what is known of each parameter's uses; empty where nobody asked.
 
     """
 
@@ -62,8 +89,11 @@ class GradientRun:
     output_path: str
     objective: str
     loss: float
-    before: list[Statistics | None]
-    gradients: list[torch.Tensor | None]
+    before: Sequence[Statistics | None]
+    after: Sequence[Statistics | None]
+    norms: Sequence[Sequence[float | None]]
+    gradients: Sequence[torch.Tensor | None]
+    uses: Sequence[Entry] = ()
 
 
 def run_passes(
@@ -74,38 +104,131 @@ def run_passes(
     passes: int,
     explain: Explain,
     keywords: Mapping[str, Any] = MappingProxyType({}),
+    wanted: Wanted = Wanted(),
+    autocast: torch.dtype | None = None,
 ) -> GradientRun:
     """Run forward and backward `passes` times without zeroing gradients between, so that they accumulate.
 
+    In the last pass each gradient is measured and freed as it arrives, unless its elements are wanted.
+
     Args:
-        net: the model; its parameters' gradients are left as backward made them.
+        net: the model; what it has for gradients after the last pass is not to be relied on.
         inputs: the positional arguments of its forward, the same in every pass. Each pass gets copies of their tensors,
             since a layer may work in place.
         make_objective: makes the loss from the first output.
         passes: how often, 1 or more.
-        explain: makes the error for a failure in forward.
+        explain: makes the error for a failure in a pass.
         keywords: the keyword arguments of its forward.
+        wanted: what is to be found out besides.
+        autocast: the dtype of forward's operations where precision allows it.
 
     Raises:
         ParamctlError: if forward or backward fails, or if the model returns no tensor.
 
     """
     parameters = list(net.parameters())
-    before = [None if each.grad is None else measure(_dense(each.grad)) for each in parameters]
-    objective = None
-    for _ in range(passes):
-        output, path = _forward(net, _copied(list(inputs)), _copied(dict(keywords)), explain)
-        objective = objective or make_objective(output)
-        loss = _backward(output, objective)
-    assert objective is not None, "there is one pass or more"
+    before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
+    ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
+    arrivals = Arrivals(parameters, keep=wanted.values, settle=ledger.settle if ledger else None)
+    task = _Task(net, inputs, keywords, make_objective, explain, autocast)
+    for number in range(1, passes + 1):
+        reached = _one_pass(task, arrivals, ledger, number, last=number == passes)
+        if number < passes:
+            arrivals.end_pass()
+    arrivals.finish()
     return GradientRun(
-        output_shape=tuple(output.shape),
-        output_path=path,
-        objective=objective.described,
-        loss=loss,
+        output_shape=tuple(reached.output.shape),
+        output_path=reached.path,
+        objective=reached.objective.described,
+        loss=float(reached.loss.detach()),
         before=before,
-        gradients=[None if each.grad is None else _dense(each.grad) for each in parameters],
+        after=arrivals.statistics,
+        norms=arrivals.norms,
+        gradients=arrivals.kept,
+        uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else (),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """Where a forward pass ended: the output, where it stands in what the model returned, and the loss."""
+
+    output: torch.Tensor
+    path: str
+    objective: Objective
+    loss: torch.Tensor
+
+
+@dataclass(slots=True)
+class _Task:
+    """What runs in every pass; the loss is made from the first output."""
+
+    net: nn.Module
+    inputs: Sequence[Any]
+    keywords: Mapping[str, Any]
+    make_objective: Callable[[torch.Tensor], Objective]
+    explain: Explain
+    autocast: torch.dtype | None
+    objective: Objective | None = field(default=None, init=False)
+
+    def forward(self) -> _Reached:
+        with self._precision():
+            try:
+                returned = self.net(*_copied(list(self.inputs)), **_copied(dict(self.keywords)))
+            except (Exception, SystemExit) as error:
+                raise self.explain(list(_running(error)), error) from error
+            found = first_tensor(returned)
+            if found is None:
+                raise failure(f"the model returned no tensor but {type(returned).__name__}")
+            output, path = found
+            self.objective = self.objective or self.make_objective(output)
+            loss = user_code.call_theirs("computing the loss", self.objective.compute, output)
+        _check_loss(loss)
+        return _Reached(output, path, self.objective, loss)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.autocast is None:
+            return nullcontext()
+        device = next((each.device.type for each in self.net.parameters()), "cpu")
+        return torch.autocast(device, self.autocast)
+
+
+def _one_pass(task: _Task, arrivals: Arrivals, ledger: Ledger | None, number: int, *, last: bool) -> _Reached:
+    state = torch.get_rng_state()
+    timeline = Timeline()
+    with recording(timeline) if ledger else nullcontext():
+        reached = task.forward()
+    if not reached.loss.requires_grad:
+        return reached
+    frees = last and arrivals.frees()
+    graph = trace(reached.loss) if ledger or frees else None
+    if ledger is not None and graph is not None:
+        ledger.open_pass(number, graph, timeline)
+    # Code in the graph may run a backward of its own, which adds to a gradient twice.
+    inside = graph is not None and graph.runs_code
+    with arrivals.counted() if inside and ledger else arrivals.freed() if frees and not inside else nullcontext():
+        try:
+            reached.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        except ParamctlError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise _failed_backward(task, error, state) from error
+    if ledger is not None and inside:
+        ledger.close_pass(number, arrivals.times)
+    return reached
+
+
+def _failed_backward(task: _Task, error: BaseException, state: torch.Tensor) -> ParamctlError:
+    """Make the error for a failure in backward: the pass runs once more to see which operation it is about."""
+
+    def again() -> torch.Tensor:
+        torch.set_rng_state(state)
+        return task.forward().loss
+
+    origin = find_origin(again)
+    calls = [] if origin is None or origin.call is None else origin.call.chain()
+    running = [Running(each.module, ()) for each in calls]
+    return task.explain(running, error, origin.operation if origin else "")
 
 
 def _copied(value: Any) -> Any:
@@ -117,55 +240,17 @@ def _copied(value: Any) -> Any:
     return type(value)(map(_copied, value)) if type(value) in {list, tuple} else value
 
 
-def _dense(gradient: torch.Tensor) -> torch.Tensor:
-    return gradient.to_dense() if gradient.is_sparse else gradient
-
-
-def _forward(
-    net: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], explain: Explain
-) -> tuple[torch.Tensor, str]:
-    running: list[Running] = []
-    with _watched(net, running):
-        try:
-            returned = net(*inputs, **keywords)
-        except (Exception, SystemExit) as error:
-            raise explain(running, error) from error
-    found = first_tensor(returned)
-    if found is None:
-        raise failure(f"the model returned no tensor but {type(returned).__name__}")
-    return found
-
-
-def _backward(output: torch.Tensor, objective: Objective) -> float:
-    loss = user_code.call_theirs("computing the loss", objective.compute, output)
+def _check_loss(loss: object) -> None:
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
         got = f"a tensor of {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
         raise failure(f"the loss is {got}, and backward needs a tensor of one element")
     if loss.is_complex():
         raise failure("the loss is a complex number, and backward needs a real one")
-    if loss.requires_grad:
-        user_code.call_theirs("backward", loss.backward)
-    return float(loss.detach())
 
 
-@contextmanager
-def _watched(net: nn.Module, running: list[Running]) -> Iterator[None]:
-    """Keep `running` up to date while forward runs; after a failure it shows the modules that did not finish."""
-
-    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        running.append(Running(module, (*args, *kwargs.values())))
-
-    def leave(module: nn.Module, *_: Any) -> None:
-        # Modules inside this one that failed, and whose failure was caught, have not left.
-        while running.pop().module is not module:
-            pass
-
-    handles = []
-    for module in net.modules():
-        handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
-        handles.append(module.register_forward_hook(leave))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def _running(error: BaseException) -> Iterator[Running]:
+    """Yield the modules that an exception went through, outermost first."""
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code is nn.Module._wrapped_call_impl.__code__:  # noqa: SLF001  what `net(...)` calls
+            held = frame.f_locals
+            yield Running(held["self"], (*held["args"], *held["kwargs"].values()))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from paramctl.records import ParameterRecord
 from paramctl.reports.grad import GradientReason, GradReport, ParameterGradient
 from paramctl.tensors.backward import GradientRun
-from paramctl.tensors.statistics import measure
+from paramctl.tensors.ledger import Entry
 from paramctl.tensors.values import TensorValues
 
 
@@ -20,8 +20,9 @@ def make_grad_report(
     with_values: bool,
     notes: Sequence[str] = (),
 ) -> GradReport:
-    """Measure the gradients that a run left; `records` are those of the model's parameters, in model order."""
-    rows = zip(records, run.before, run.gradients, strict=True)
+    """Make the report of a run; `records` are those of the model's parameters, in model order."""
+    uses = run.uses or [Entry(None)] * len(records)
+    rows = zip(records, run.before, run.after, run.gradients, uses, *run.norms, strict=True)
     return GradReport(
         model=model,
         output_shape=run.output_shape,
@@ -35,12 +36,16 @@ def make_grad_report(
                 aliases=record.aliases,
                 shape=record.shape,
                 before=before,
-                grad=None if gradient is None else measure(gradient),
-                reason=_reason(record) if gradient is None else None,
+                grad=after,
+                norms=(*earlier, None if after is None else after.norm),
+                reason=_reason(record) if after is None else None,
+                uses=entry.uses,
+                uses_note=entry.note,
                 values=TensorValues(gradient) if with_values and gradient is not None else None,
             )
-            for record, before, gradient in rows
+            for record, before, after, gradient, entry, *earlier in rows
         ],
+        with_uses=bool(run.uses),
         with_values=with_values,
         notes=tuple(notes),
     )

@@ -229,7 +229,10 @@ def test_a_failure_of_the_users_backward_is_no_bug(paramctl, write):
     spec = write("layers: [{stopping.py:Layer: [2, 2]}]\ninput: {shape: [1, 2]}")
     result = paramctl("grad", spec, "--allow", "stopping.py")
     assert result.code == 2
-    assert "backward failed: SystemExit: stop" in result.err
+    assert result.err.startswith(
+        "error: spec.yaml:1:10: layer 0, Layer(2, 2) failed in backward of its operation 'Stop'"
+    )
+    assert "SystemExit: stop" in result.err
 
 
 def test_a_device_that_is_not_there_is_refused(paramctl):

@@ -40,6 +40,7 @@ def grad(
     ] = None,
     loss: Annotated[LossName | None, typer.Option(help="Default: the spec's.")] = None,
     passes: Annotated[int, typer.Option(metavar="N", min=1, help="Repeat forward and backward; gradients add up.")] = 1,
+    uses: Annotated[bool, typer.Option("--uses", help="Split each gradient by the uses of its parameter.")] = False,
     values: Annotated[
         bool, typer.Option("--values", help="Show the gradients' elements, as torch prints them.")
     ] = False,
@@ -68,6 +69,7 @@ def grad(
         passes=passes,
         train=mode is Mode.TRAIN,
         device=device,
+        with_uses=uses,
         with_values=values,
     )
     with computing():
