@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
 from paramctl.analysis.sharing import find_groups
 from paramctl.errors import ParamctlError, failure
 from paramctl.records import Statistics, Values
+from paramctl.reports.health import Limits
 from paramctl.reports.init import InitReport
 from paramctl.reports.shared import SharedReport
 from paramctl.rules import Initializer, InitRule
@@ -38,6 +39,10 @@ SchemeLike: TypeAlias = str | Initializer
 """A scheme as on the command line, ``"normal:std=0.02"``, or a function that changes the tensor it is given."""
 LossLike: TypeAlias = Loss | Callable[[torch.Tensor], torch.Tensor]
 """A loss by name, or a function from the output to a scalar."""
+AutocastName: TypeAlias = Literal["bfloat16", "float16"]
+"""The dtype of mixed precision."""
+
+_LIMITS = Limits()
 
 
 def list_parameters(
@@ -159,8 +164,13 @@ def gradients(
     train: bool | None = None,
     seed: int = 0,
     uses: bool = False,
+    flow: bool = False,
+    health: bool = False,
+    vanishing: float = _LIMITS.vanishing,
+    exploding: float = _LIMITS.exploding,
+    max_ratio: float = _LIMITS.ratio,
     values: bool = False,
-    autocast: str | None = None,
+    autocast: AutocastName | None = None,
 ) -> Gradients:
     """Run forward and backward, and report the gradients before and after; the module is left as it was found.
 
@@ -176,6 +186,11 @@ def gradients(
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
         uses: whether the report says which use of each parameter contributed what.
+        flow: whether there is a norm for each layer.
+        health: whether gradients are checked for what is not as it should be, as `--health` does.
+        vanishing: the norm below which a gradient vanishes.
+        exploding: the norm above which it explodes.
+        max_ratio: how many times the norm of a weight that of its gradient may be.
         values: whether the report holds a copy of the gradients' elements.
         autocast: ``"bfloat16"`` or ``"float16"``, in which forward runs where precision allows it.
 
@@ -190,6 +205,13 @@ def gradients(
     if not callable(loss):
         checks.check_word(loss, LOSSES, "loss", " or a function from the output to a scalar")
     checks.check_mode(train)
+    if autocast is not None:
+        checks.check_word(autocast, get_args(AutocastName), "autocast", " or None")
+    limits = Limits(
+        vanishing=checks.check_limit(vanishing, "vanishing"),
+        exploding=checks.check_limit(exploding, "exploding"),
+        ratio=checks.check_limit(max_ratio, "max_ratio"),
+    )
     seed, passes, keywords = checks.check_seed(seed), checks.check_passes(passes), checks.check_keywords(kwargs)
 
     def objective(output: torch.Tensor) -> Objective:
@@ -212,13 +234,19 @@ def gradients(
             passes=passes,
             explain=_explainer(module),
             keywords=keywords,
-            wanted=Wanted(values=values, uses=uses),
+            wanted=Wanted(values=values, uses=uses, health=health),
             autocast=None if autocast is None else getattr(torch, autocast),
         )
         if values:
             run = replace(run, gradients=[None if each is None else each.clone() for each in run.gradients])
         report = make_grad_report(
-            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values
+            type(module).__name__,
+            take_inventory(module).parameters,
+            run,
+            passes=passes,
+            with_values=values,
+            with_flow=flow,
+            limits=limits if health else None,
         )
     return Gradients.of(report)
 

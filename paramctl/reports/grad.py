@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from paramctl.records import Shape, Statistics, Values
 from paramctl.reports.base import Report, Row, finite, statistics_fields
+from paramctl.reports.health import Health
 
 GradientReason: TypeAlias = Literal["frozen", "unused"]
 
@@ -47,6 +48,13 @@ class Use(NamedTuple):
         return row if self.values is None else {**row, "values": self.values.nested()}
 
 
+class LayerGradient(NamedTuple):
+    """The norm of the gradients of one module's own parameters; None where none of them has one."""
+
+    module: str
+    norm: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterGradient:
     """The gradient of one parameter.
@@ -57,6 +65,7 @@ class ParameterGradient:
         grad: those after the last pass.
         norms: the norm of its gradient after each pass; None where there was none.
         reason: why it got none: it is frozen, or no path leads from the loss to it.
+        ratio: the norm of the gradient over that of the parameter, where it was asked for.
         uses: the contributions that add up to it, where they were asked for; None where they cannot be told apart.
         uses_note: why they cannot, or what else there is to know of them.
         values: the gradient's elements, where they were asked for.
@@ -68,8 +77,10 @@ class ParameterGradient:
     shape: Shape
     before: Statistics | None
     grad: Statistics | None
-    norms: Sequence[float | None]
+
     reason: GradientReason | None
+    norms: Sequence[float | None] = ()
+    ratio: float | None = None
     uses: Sequence[Use] | None = None
     uses_note: str | None = None
     values: Values | None = None
@@ -86,6 +97,8 @@ class GradReport(Report):
         loss: its value in the last pass.
         passes: how many passes there were.
         parameters: the gradients, in model order.
+        flow: the gradient of each layer, where it was asked for.
+        health: what the checks found, where they were asked for.
         with_uses: whether it was asked which use contributed what.
         with_values: whether the gradients' elements were asked for.
 
@@ -101,6 +114,8 @@ class GradReport(Report):
     loss: float
     passes: int
     parameters: Sequence[ParameterGradient]
+    flow: Sequence[LayerGradient] | None = None
+    health: Health | None = None
     with_uses: bool = False
     with_values: bool = False
 
@@ -114,10 +129,20 @@ class GradReport(Report):
             "passes": self.passes,
         }
 
+    def tail(self) -> Row:
+        """Return the gradients by layer, and what the checks found."""
+        fields: Row = {}
+        if self.flow is not None:
+            fields["flow"] = [{"module": each.module, "norm": finite(each.norm)} for each in self.flow]
+        if self.health is not None:
+            fields["health"] = self.health.fields()
+        return fields
+
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""
         asked = (
             ("norms", self.passes > 1),
+            ("ratio", self.health is not None),
             ("uses", self.with_uses),
             ("uses_note", self.with_uses),
             ("values", self.with_values),
@@ -137,6 +162,8 @@ class GradReport(Report):
             }
             if self.passes > 1:
                 row["norms"] = list(map(finite, each.norms))
+            if self.health is not None:
+                row["ratio"] = finite(each.ratio)
             if self.with_uses:
                 row["uses"] = None if each.uses is None else [use.fields() for use in each.uses]
                 row["uses_note"] = each.uses_note

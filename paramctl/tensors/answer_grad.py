@@ -11,6 +11,7 @@ from torch import nn
 from paramctl.errors import failure
 from paramctl.records import FLOATING_DTYPES, ITEM_SIZES
 from paramctl.reports.grad import GradReport
+from paramctl.reports.health import Limits
 from paramctl.spec.model import Fill, InputSpec, Loss
 from paramctl.tensors import streams
 from paramctl.tensors.backward import Wanted, run_passes
@@ -34,6 +35,8 @@ class PassOptions:
     device: str = "cpu"
     with_values: bool = False
     with_uses: bool = False
+    with_flow: bool = False
+    limits: Limits | None = None
     autocast: str | None = None
 
 
@@ -65,7 +68,7 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
             lambda output: make_objective(options.loss or built.loss, output, taken.fill, seed),
             passes=options.passes,
             explain=built.explain,
-            wanted=Wanted(values=options.with_values, uses=options.with_uses),
+            wanted=Wanted(values=options.with_values, uses=options.with_uses, health=options.limits is not None),
             autocast=getattr(torch, options.autocast) if options.autocast else None,
         )
     return make_grad_report(
@@ -74,6 +77,8 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
         run,
         passes=options.passes,
         with_values=options.with_values,
+        with_flow=options.with_flow,
+        limits=options.limits,
         notes=(*built.notes, *notes),
     )
 

@@ -7,16 +7,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from traceback import walk_tb
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 
+from paramctl.analysis.health import Traces
 from paramctl.errors import ParamctlError, failure
 from paramctl.records import Statistics
 from paramctl.tensors import user_code
+from paramctl.tensors.alike import measure_all
 from paramctl.tensors.arriving import Arrivals, dense
 from paramctl.tensors.blame import find_origin
+from paramctl.tensors.checkup import Checkup
 from paramctl.tensors.graph import trace
 from paramctl.tensors.ledger import Entry, Ledger
 from paramctl.tensors.loss import Objective, first_tensor
@@ -62,10 +65,18 @@ class Explain(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is to be found out besides the statistics of gradients: their elements, and what each use contributed."""
+    """What is to be found out besides the statistics of gradients.
+
+    Attributes:
+        values: their elements.
+        uses: what each use of a parameter contributed.
+        health: where numbers stop being finite or become zero.
+
+    """
 
     values: bool = False
     uses: bool = False
+    health: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +92,9 @@ class GradientRun:
         after: those of each parameter's gradient after the last pass.
         norms: the norm of each parameter's gradient after each pass but the last.
         gradients: each parameter's gradient after the last pass; None where there is none or it was not asked for.
-        uses: what is known of each parameter's uses; empty where nobody asked.
+        uses: what is known of each parameter's uses; None where nobody asked.
+        traces: where numbers stopped being finite or became zero; None where nobody asked.
+        weights: the statistics of the parameters themselves, likewise.
 
     """
 
@@ -93,7 +106,9 @@ class GradientRun:
     after: Sequence[Statistics | None]
     norms: Sequence[Sequence[float | None]]
     gradients: Sequence[torch.Tensor | None]
-    uses: Sequence[Entry] = ()
+    uses: Sequence[Entry] | None = None
+    traces: Traces | None = None
+    weights: Sequence[Statistics] | None = None
 
 
 def run_passes(
@@ -130,9 +145,10 @@ def run_passes(
     before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
     ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
     arrivals = Arrivals(parameters, keep=wanted.values, settle=ledger.settle if ledger else None)
+    checkup = Checkup(net) if wanted.health else None
     task = _Task(net, inputs, keywords, make_objective, explain, autocast)
     for number in range(1, passes + 1):
-        reached = _one_pass(task, arrivals, ledger, number, last=number == passes)
+        reached = _one_pass(task, _Lookers(arrivals, ledger, checkup), number, last=number == passes)
         if number < passes:
             arrivals.end_pass()
     arrivals.finish()
@@ -145,8 +161,24 @@ def run_passes(
         after=arrivals.statistics,
         norms=arrivals.norms,
         gradients=arrivals.kept,
-        uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else (),
+        uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else None,
+        traces=checkup.traces(_zero(net, arrivals.statistics)) if checkup else None,
+        weights=measure_all(parameters) if checkup else None,
     )
+
+
+def _zero(net: nn.Module, statistics: Sequence[Statistics | None]) -> dict[str, nn.Parameter]:
+    """Return the parameters whose gradients are zero."""
+    named = zip(net.named_parameters(), statistics, strict=True)
+    return {name: parameter for (name, parameter), each in named if each is not None and each.norm == 0}
+
+
+class _Lookers(NamedTuple):
+    """What looks on at a pass."""
+
+    arrivals: Arrivals
+    ledger: Ledger | None
+    checkup: Checkup | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +225,21 @@ class _Task:
         return torch.autocast(device, self.autocast)
 
 
-def _one_pass(task: _Task, arrivals: Arrivals, ledger: Ledger | None, number: int, *, last: bool) -> _Reached:
+def _one_pass(task: _Task, lookers: _Lookers, number: int, *, last: bool) -> _Reached:
+    arrivals, ledger, checkup = lookers
+    looked_at = ledger is not None or checkup is not None
     state = torch.get_rng_state()
     timeline = Timeline()
-    with recording(timeline) if ledger else nullcontext():
+    with recording(timeline, checkup) if looked_at else nullcontext():
         reached = task.forward()
     if not reached.loss.requires_grad:
         return reached
     frees = last and arrivals.frees()
-    graph = trace(reached.loss) if ledger or frees else None
+    graph = trace(reached.loss) if looked_at or frees else None
     if ledger is not None and graph is not None:
         ledger.open_pass(number, graph, timeline)
+    if checkup is not None and graph is not None:
+        checkup.open_pass(graph, timeline)
     # Code in the graph may run a backward of its own, which adds to a gradient twice.
     inside = graph is not None and graph.runs_code
     with arrivals.counted() if inside and ledger else arrivals.freed() if frees and not inside else nullcontext():

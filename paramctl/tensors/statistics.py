@@ -14,8 +14,8 @@ from paramctl.tensors.threads import available_threads, one_thread, one_thread_e
 
 BLOCK = 2**16
 """Elements of a block. A float32 sum over so many is right to 1e-6, and block and scratch space fit a core's cache."""
-_IN_TURN = 2**18
-"""Elements of a block that several threads share; its float32 sums are right to 1e-6 too."""
+_IN_TURN = 2**17
+"""Elements of a block that threads share; its float32 sums are right to 1e-6 too."""
 _SERIAL = 2**15
 """Up to so many elements, more threads cost more than they gain."""
 _UNTHREADED = 2**12

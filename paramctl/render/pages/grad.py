@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
 
 from paramctl.records import Values
 from paramctl.render import text
+from paramctl.render.bars import log_bars
 from paramctl.render.block import Block, line, values_blocks
 from paramctl.render.cells import DIM, NOTHING, WRONG, name_cells, repeated, statistics_columns
 from paramctl.render.table import Cell, Column, TableData, plain
-from paramctl.reports.grad import GradReport, ParameterGradient, Use
+from paramctl.reports.grad import GradReport, LayerGradient, ParameterGradient, Use
+from paramctl.reports.health import CHECKS, Check, Finding, Health
 
+_FINDS: Final[Mapping[Check, str]] = MappingProxyType(
+    {
+        "nan": "NaN or infinite",
+        "dead": "all zero",
+        "unused": "none: no path from the loss",
+        "frozen": "none: requires_grad is False",
+    }
+)
 _MOST_PASSES = 4
 """The norms of so many passes are shown."""
 
@@ -37,6 +49,8 @@ def page(report: GradReport, *, styled: bool) -> Iterator[Block]:
     nothing_before = all(row.before is None for row in rows)
     before = Column("before", [_before(row) for row in rows], optional=int(nothing_before))
     columns = [Column("name", names, folds=True), before, mean, *others]
+    if report.health is not None:
+        columns.append(Column("ratio", [text.number(row.ratio) for row in rows], "right"))
     if report.passes > 1:
         columns.append(Column("norm by pass", [_growth(row) for row in rows], folds=True, optional=2))
     yield TableData(tuple(columns))
@@ -46,6 +60,10 @@ def page(report: GradReport, *, styled: bool) -> Iterator[Block]:
         parts = [f"{frozen} frozen"] * (frozen > 0)
         parts += [f"{len(without) - frozen} unused: no path leads from the loss to them"] * (len(without) > frozen)
         yield line((f"{text.counted(len(without), 'parameter')} without a gradient: {', '.join(parts)}", WRONG))
+    if report.flow is not None:
+        yield from _flow(report.flow, styled=styled)
+    if report.health is not None:
+        yield from _health(report.health)
     if report.with_uses:
         yield from _uses(report, styled=styled)
     if report.with_values:
@@ -54,6 +72,45 @@ def page(report: GradReport, *, styled: bool) -> Iterator[Block]:
 
 def _before(row: ParameterGradient) -> Cell:
     return (("none", DIM),) if row.before is None else f"norm {text.number(row.before.norm)}"
+
+
+def _flow(layers: Sequence[LayerGradient], *, styled: bool) -> Iterator[Block]:
+    scale, bars = log_bars([each.norm for each in layers])
+    norms: list[Cell] = [NOTHING if each.norm is None else text.number(each.norm) for each in layers]
+    yield line("")
+    yield TableData(
+        (
+            Column("layer", name_cells([(each.module or "the model",) for each in layers], styled=styled), folds=True),
+            Column("norm", norms, "right"),
+            Column(scale, bars),
+        )
+    )
+
+
+def _health(health: Health) -> Iterator[Block]:
+    limits = {
+        "exploding": f"norm above {health.limits.exploding:g}",
+        "vanishing": f"norm below {health.limits.vanishing:g}",
+        "ratio": f"norm above {health.limits.ratio:g} × the weight's",
+    }
+    found = [health.of(check) for check in CHECKS]
+    yield line("")
+    yield TableData(
+        (
+            Column("check", [_flagged(check, bool(each)) for check, each in zip(CHECKS, found, strict=True)]),
+            Column("finds", [limits.get(check, _FINDS.get(check, "")) for check in CHECKS], folds=True),
+            Column("found", [text.grouped(len(each.parameters)) if each else "0" for each in found], "right"),
+            Column("where", [_found(each) if each else NOTHING for each in found], folds=True),
+        )
+    )
+
+
+def _flagged(check: Check, finds: bool) -> Cell:  # noqa: FBT001  it is what the cell shows
+    return ((check, WRONG),) if finds else check
+
+
+def _found(finding: Finding) -> Cell:
+    return "\n".join(text.escape(each) for each in (finding.named(), finding.detail) if each)
 
 
 def _growth(row: ParameterGradient) -> Cell:
