@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "listing", "large_specs", "measuring", "initializing")
+NAMES = ("startup", "listing", "large_specs", "measuring", "initializing", "gradients")
 
 
 def main() -> None:
