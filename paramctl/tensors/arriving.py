@@ -12,10 +12,16 @@ from torch import nn
 from paramctl.errors import failure
 from paramctl.records import Statistics
 from paramctl.tensors.alike import LARGEST, measure_all
+from paramctl.tensors.collect import bytes_of
+from paramctl.tensors.memory import give_back
 from paramctl.tensors.statistics import measure_in_turn
 
 Settle = Callable[[int, torch.Tensor], None]
 """What is told of a parameter's last gradient, by the parameter's index, before it is measured or freed."""
+
+
+_SOME = 2**26
+"""Of so many bytes freed it is made sure that the system gets them back."""
 
 
 class Arrivals:
@@ -38,6 +44,7 @@ class Arrivals:
         self._keep = keep
         self._settle = settle
         self._freed: set[int] = set()
+        self._unreturned = 0
         self._small: list[tuple[int, torch.Tensor]] = []
 
     def frees(self) -> bool:
@@ -81,7 +88,11 @@ class Arrivals:
             raise failure(message, hint="a hook runs a backward of its own: --values keeps gradients")
         self._freed.add(index)
         self._take(index, dense(parameter.grad))
+        self._unreturned += bytes_of(parameter.grad)
         parameter.grad = None
+        if self._unreturned >= _SOME:
+            give_back()
+            self._unreturned = 0
 
     def end_pass(self) -> None:
         """Take the norms of what another pass will add to."""
