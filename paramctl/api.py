@@ -12,8 +12,8 @@ from torch import nn
 
 from paramctl import checks
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
+from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.analysis.sharing import find_groups
-from paramctl.errors import ParamctlError, failure
 from paramctl.records import Statistics, Values
 from paramctl.reports.health import Limits
 from paramctl.reports.init import InitReport
@@ -22,17 +22,19 @@ from paramctl.rules import Initializer, InitRule
 from paramctl.showing import Gradients, Initialization, ParameterListing, Sharing
 from paramctl.spec.model import LOSSES, Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
-from paramctl.tensors import streams, user_code
-from paramctl.tensors.backward import Explain, Running, Wanted, run_passes
+from paramctl.tensors import streams
+from paramctl.tensors.backward import Wanted, run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.initialize import describe_initialized
 from paramctl.tensors.live import check_memory, check_module, check_python, named_tensors
-from paramctl.tensors.loss import Objective, make_objective
+from paramctl.tensors.live_failures import explainer
+from paramctl.tensors.loss import Objective, Output, objective_of
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
+from paramctl.tensors.unregistered import take_full_inventory
 from paramctl.tensors.values import TensorValues
 
 SchemeLike: TypeAlias = str | Initializer
@@ -54,6 +56,7 @@ def list_parameters(
     buffers: bool = False,
     stats: bool = False,
     values: bool = False,
+    hist: bool = False,
     sort: SortKey | None = None,
     tree: bool = False,
 ) -> ParameterListing:
@@ -75,6 +78,7 @@ def list_parameters(
         buffers=buffers,
         stats=stats,
         values=values,
+        hist=hist,
         sort=sort,
         tree=tree,
     )
@@ -83,11 +87,12 @@ def list_parameters(
     def measure_named(name: str) -> tuple[Statistics | None, Values | None]:
         tensor = tensors[name]
         check_memory([(name, tensor)])
-        return measure(tensor) if stats else None, TensorValues.copied(tensor) if values else None
+        stats = measure(tensor, hist=hist) if options.measures else None
+        return stats, TensorValues.copied(tensor) if values else None
 
     report = make_list_report(
         type(module).__name__,
-        take_inventory(module),
+        take_full_inventory(module),
         options,
         measure_named if options.needs_values else None,
     )
@@ -101,6 +106,7 @@ def initialize(
     rules: Mapping[str, SchemeLike] | Sequence[tuple[str, SchemeLike]] = (),
     seed: int = 0,
     values: bool = False,
+    hist: bool = False,
 ) -> Initialization:
     """Initialise the parameters of a module in place, unrecorded by autograd, as `paramctl init` does.
 
@@ -113,6 +119,7 @@ def initialize(
         rules: globs with the scheme for every parameter that they match, in order, after `scheme`.
         seed: the seed; a parameter's values depend on it, the parameter's name and shape and what reaches it.
         values: whether the report holds a copy of the elements.
+        hist: whether it holds histograms of them.
 
     Raises:
         ParamctlError: if an argument is wrong, a scheme does not fit a parameter, a function fails, or if the module
@@ -129,8 +136,16 @@ def initialize(
     rows = []
     for drawing in drawings:
         drawn = drawing.draw(seed)
-        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values))
-    report = InitReport(model=type(module).__name__, seed=seed, parameters=rows, with_values=values, notes=tuple(notes))
+        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values, hist=hist))
+    notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
+    report = InitReport(
+        model=type(module).__name__,
+        seed=seed,
+        parameters=rows,
+        with_values=values,
+        with_histograms=hist,
+        notes=tuple(notes),
+    )
     return Initialization.of(report)
 
 
@@ -159,7 +174,7 @@ def gradients(
     module: nn.Module,
     *inputs: Any,
     kwargs: Mapping[str, Any] | None = None,
-    loss: LossLike = "sum",
+    loss: LossLike | None = None,
     passes: int = 1,
     train: bool | None = None,
     seed: int = 0,
@@ -170,6 +185,7 @@ def gradients(
     exploding: float = _LIMITS.exploding,
     max_ratio: float = _LIMITS.ratio,
     values: bool = False,
+    hist: bool = False,
     autocast: AutocastName | None = None,
 ) -> Gradients:
     """Run forward and backward, and report the gradients before and after; the module is left as it was found.
@@ -181,7 +197,8 @@ def gradients(
         module: the module.
         inputs: the arguments of its forward.
         kwargs: its keyword arguments.
-        loss: what backward starts from; the targets of ``"mse"`` and ``"cross_entropy"`` are drawn.
+        loss: what backward starts from; None for the loss that the module returns under that name, else the sum of its
+            output; the targets of ``"mse"`` and ``"cross_entropy"`` are drawn.
         passes: how often; gradients add up.
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
@@ -192,6 +209,7 @@ def gradients(
         exploding: the norm above which it explodes.
         max_ratio: how many times the norm of a weight that of its gradient may be.
         values: whether the report holds a copy of the gradients' elements.
+        hist: whether it holds histograms of them.
         autocast: ``"bfloat16"`` or ``"float16"``, in which forward runs where precision allows it.
 
     Raises:
@@ -202,7 +220,7 @@ def gradients(
     check_module(module)
     check_python(module)
     check_memory(named_tensors(module))
-    if not callable(loss):
+    if loss is not None and not callable(loss):
         checks.check_word(loss, LOSSES, "loss", " or a function from the output to a scalar")
     checks.check_mode(train)
     if autocast is not None:
@@ -214,9 +232,9 @@ def gradients(
     )
     seed, passes, keywords = checks.check_seed(seed), checks.check_passes(passes), checks.check_keywords(kwargs)
 
-    def objective(output: torch.Tensor) -> Objective:
-        if isinstance(loss, str):
-            return make_objective(loss, output, Fill("rand"), seed)
+    def objective(output: Output) -> Objective:
+        if loss is None or isinstance(loss, str):
+            return objective_of(output, loss, Fill("rand"), seed)
         return Objective(loss, getattr(loss, "__qualname__", repr(loss)))
 
     with (
@@ -232,9 +250,10 @@ def gradients(
             inputs,
             objective,
             passes=passes,
-            explain=_explainer(module),
+            explain=explainer(module),
             keywords=keywords,
-            wanted=Wanted(values=values, uses=uses, health=health),
+            wants_loss=loss is None,
+            wanted=Wanted(values=values, hist=hist, uses=uses, health=health),
             autocast=None if autocast is None else getattr(torch, autocast),
         )
         if values:
@@ -245,23 +264,8 @@ def gradients(
             run,
             passes=passes,
             with_values=values,
+            hist=hist,
             with_flow=flow,
             limits=limits if health else None,
         )
     return Gradients.of(report)
-
-
-def _explainer(module: nn.Module) -> Explain:
-    paths = {id(each): path for path, each in module.named_modules()}
-
-    def explain(running: Sequence[Running], error: BaseException, operation: str | None = None) -> ParamctlError:
-        failed = running[-1] if running else Running(module, ())
-        path = paths.get(id(failed.module), "")
-        named = f"{path} ({type(failed.module).__name__})" if path else type(failed.module).__name__
-        how = f"forward on an input of {failed}" if operation is None else f"backward of its operation {operation!r}"
-        message = f"{named} failed in {how}: {user_code.describe(error)}"
-        if operation is not None and not running:
-            message = f"backward failed: {user_code.describe(error)}"
-        return failure(message, hint=user_code.their_frames(error))
-
-    return explain

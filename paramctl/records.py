@@ -50,11 +50,24 @@ FLOATING_DTYPES: Mapping[str, Precision] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """How many finite elements of a tensor lie between one edge and the next.
+
+    Bin i holds edges[i] ≤ x < edges[i + 1], and the last one its upper edge too. The bins have one width, a power of
+    two, and their edges are its multiples; equal elements are one bin without a width, and of no element there is none.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
     """What one pass over a tensor's elements tells.
 
     `mean`, `std` (of the population, correction=0), `min` and `max` are over the finite elements and None where there
-    is none; `norm` is their L2 norm; `zeros`, `nan` and `inf` count elements.
+    is none; `norm` is their L2 norm; `zeros`, `nan` and `inf` count elements; `histogram` counts the finite ones by
+    their size, where that was asked for.
     """
 
     mean: float | None
@@ -65,6 +78,7 @@ class Statistics:
     zeros: int
     nan: int
     inf: int
+    histogram: Histogram | None = None
 
 
 class Values(Protocol):
@@ -121,6 +135,11 @@ class ParameterRecord(NamedTuple):
         return prod(self.shape) * ITEM_SIZES[self.dtype]
 
     @property
+    def histogram(self) -> Histogram | None:
+        """The histogram of its elements, where it was asked for."""
+        return None if self.stats is None else self.stats.histogram
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All names, the first one first."""
         return (self.name, *self.aliases)
@@ -145,6 +164,34 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+class UnregisteredRecord(NamedTuple):
+    """An attribute of a module that holds tensors which are neither parameters nor buffers of the model.
+
+    Attributes:
+        name: its dotted name.
+        module: the path of the module whose attribute it is; "" for the root.
+        module_type: that module's class.
+        holder: what it is: ``tensor``, or the type of the container.
+        modules: how many modules there are in it, those inside of them aside.
+        tensors: how many tensors there are in it, those of its modules included.
+        shape: the shape of the tensor; None for a container.
+        dtype: the dtype of the tensors; None where they differ.
+        numel: the elements of all of them.
+        fix: what would register them.
+    """
+
+    name: str
+    module: str
+    module_type: str
+    holder: str
+    modules: int
+    tensors: int
+    shape: Shape | None
+    dtype: str | None
+    numel: int
+    fix: str
+
+
 class Inventory(NamedTuple):
     """What a model holds, in model order.
 
@@ -152,8 +199,10 @@ class Inventory(NamedTuple):
         parameters: one record per distinct Parameter object.
         buffers: one record per distinct buffer.
         modules: one record per place of a module, the root first.
+        unregistered: what its modules hold besides; None where nobody looked, since no code of the user's is in it.
     """
 
     parameters: tuple[ParameterRecord, ...]
     buffers: tuple[ParameterRecord, ...]
     modules: tuple[ModuleRecord, ...]
+    unregistered: tuple[UnregisteredRecord, ...] | None = None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
-from collections.abc import Callable
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +90,51 @@ def process() -> Callable[..., Result]:
         return Result(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture
+def in_terminal() -> Callable[..., Result]:
+    """Run a command in a process of its own, with stderr on a terminal, and stdout too unless it is piped.
+
+    What the terminal showed is in `err`; as soon as it has shown `awaited`, the process gets a signal.
+    """
+
+    def call(
+        *words: object,
+        columns: int = 80,
+        piped: bool = False,
+        awaited: str | None = None,
+        number: int = 0,
+        **environment: str,
+    ) -> Result:
+        primary, secondary = pty.openpty()
+        fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        child = subprocess.Popen(
+            [sys.executable, "-m", "paramctl", *map(str, words)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else secondary,
+            stderr=secondary,
+            env={**os.environ, "TERM": "xterm-256color", **environment},
+        )
+        os.close(secondary)
+        shown = b""
+        for piece in _pieces(primary):
+            shown += piece
+            if awaited is not None and awaited in shown.decode(errors="replace"):
+                child.send_signal(number)
+                awaited = None
+        out = child.communicate()[0] or b""
+        return Result(child.returncode, out.decode(), shown.decode().replace("\r\n", "\n"))
+
+    return call
+
+
+def _pieces(terminal: int) -> Iterator[bytes]:
+    """Yield what is written to a terminal until its other end is closed, which is an error on Linux."""
+    with suppress(OSError):
+        while piece := os.read(terminal, 65536):
+            yield piece
+    os.close(terminal)
 
 
 @pytest.fixture

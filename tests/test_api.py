@@ -48,6 +48,20 @@ class TestListing:
         assert answer.parameters[1].values.nested() == before
         assert answer.parameters[1].values.text() == shown
 
+    def test_a_histogram_is_that_of_the_tensor(self, net):
+        (row, *_) = paramctl.list_parameters(net, hist=True).parameters
+        edges, counts = torch.tensor(row.histogram.edges), torch.tensor(row.histogram.counts)
+        expected, _ = torch.histogram(net[0].weight.detach(), edges)
+        assert torch.equal(counts, expected.long())
+        assert row.stats == paramctl.list_parameters(net, hist=True, values=True).parameters[0].stats
+
+    def test_what_torch_does_not_compute_with_has_no_statistics_and_is_named(self, net):
+        net.register_buffer("packed", torch.zeros(3, dtype=torch.uint8).view(torch.float4_e2m1fn_x2))
+        answer = paramctl.list_parameters(net, hist=True, buffers=True)
+        assert (answer.parameters[-1].stats, answer.to_dict()["parameters"][-1]["histogram"]) == (None, None)
+        assert answer.notes == ("packed: no statistics, since torch does not compute with float4_e2m1fn_x2",)
+        assert repr(answer).splitlines()[6].split()[:5] == ["packed", "buffer", "float4_e2m1fn_x2", "3", "–"]
+
     def test_an_unknown_layer_is_a_paramctl_error(self, net):
         with pytest.raises(paramctl.ParamctlError, match="no layer '7'"):
             paramctl.list_parameters(net, layer="7")
@@ -69,6 +83,22 @@ class TestInitialising:
         rows = report("init", "example:mlp", "--scheme", "kaiming_normal", "--seed", "5", "--values")["parameters"]
         for row, parameter in zip(rows, net.parameters(), strict=True):
             assert torch.equal(torch.tensor(row["values"]), parameter)
+
+    def test_a_histogram_is_of_the_values_that_are_given(self, net):
+        rows = paramctl.initialize(net, "uniform", hist=True).parameters
+        assert [sum(row.histogram.counts) for row in rows] == [12, 3, 3, 1]
+        assert rows[0].histogram.edges[-1] <= 1
+        assert rows[1].histogram.edges == (0.0, 0.0)
+
+    def test_what_torch_does_not_compute_with_is_kept_and_named(self, net):
+        packed = torch.arange(3, dtype=torch.uint8)
+        net.packed = nn.Parameter(packed.view(torch.bits8), requires_grad=False)
+        answer = paramctl.initialize(net, "normal")
+        assert net.packed.view(torch.uint8).tolist() == [0, 1, 2]
+        assert (answer.parameters[0].name, answer.parameters[0].stats) == ("packed", None)
+        assert answer.notes == ("packed: no statistics, since torch does not compute with bits8",)
+        with pytest.raises(paramctl.ParamctlError, match="normal does not fit packed"):
+            paramctl.initialize(net, rules={"packed": "normal"})
 
     def test_what_no_rule_reaches_keeps_its_values(self, net):
         before = net[2].weight.detach().clone()
@@ -194,6 +224,12 @@ class TestGradients:
         assert not net.training
         assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
 
+    def test_a_histogram_is_of_the_gradient_after_the_passes(self, net):
+        rows = paramctl.gradients(net, torch.ones(2, 4), passes=3, hist=True).parameters
+        assert rows[-1].histogram.edges == (6.0, 6.0)
+        assert rows[-1].histogram.counts == (1,)
+        assert paramctl.gradients(net, torch.ones(2, 4)).parameters[-1].histogram is None
+
     def test_a_loss_can_be_a_function(self, net):
         given = torch.rand(2, 4)
         answer = paramctl.gradients(net, given, loss=lambda output: 3 * output.sum(), values=True)
@@ -243,3 +279,22 @@ def test_every_name_of_the_package_is_there_and_is_completed():
 def test_completion_imports_no_torch(process):
     code = "import sys, paramctl; print('gradients' in dir(paramctl), 'torch' in sys.modules)"
     assert process(code=code).out.split() == ["True", "False"]
+
+
+def test_what_is_not_registered_is_named():
+    net = nn.Sequential(nn.Linear(2, 1))
+    assert paramctl.list_parameters(net).to_dict()["not_registered"] == []
+    net.constant = torch.ones(3)
+    report = paramctl.list_parameters(net)
+    assert [(each["name"], each["shape"]) for each in report.to_dict()["not_registered"]] == [("constant", [3])]
+    assert "not a parameter" in repr(report)
+
+
+def test_the_loss_that_a_module_returns_is_its_loss_unless_one_is_named():
+    class Net(nn.Linear):
+        def forward(self, x):
+            logits = super().forward(x)
+            return {"logits": logits, "loss": logits.mean()}
+
+    assert paramctl.gradients(Net(2, 2), torch.ones(1, 2)).output_path == "output['loss']"
+    assert paramctl.gradients(Net(2, 2), torch.ones(1, 2), loss="sum").output_path == "output['logits']"

@@ -40,8 +40,20 @@ class TestAccess:
             "my_linear.py",
         )
         spec = write("layers: [my_linear.py:MyLinear]")
-        rows = report("list", spec, "--allow", "my_linear.py")["parameters"]
-        assert [row["name"] for row in rows] == ["0.weight"]
+        answer = report("list", spec, "--allow", "my_linear.py")
+        assert [row["name"] for row in answer["parameters"]] == ["0.weight"]
+        assert [(each["name"], each["shape"]) for each in answer["not_registered"]] == [("0.scale", [3])]
+
+    def test_a_constant_of_a_model_of_ones_own_is_no_parameter_and_gets_no_gradient(self, report, paramctl):
+        model = "example:fixed_hidden.py:FixedHiddenMLP"
+        answer = report("list", model)
+        assert [row["name"] for row in answer["parameters"]] == ["linear.weight", "linear.bias"]
+        (constant,) = answer["not_registered"]
+        assert (constant["name"], constant["shape"]) == ("rand_weight", [20, 20])
+        assert constant["fix"] == "nn.Parameter or register_buffer"
+        assert "rand_weight      FixedHiddenMLP  tensor [20, 20]" in paramctl("list", model).out
+        rows = report("grad", model, "--input-shape", "2,20")["parameters"]
+        assert [row["name"] for row in rows if row["grad"]] == ["linear.weight", "linear.bias"]
 
     def test_values_are_shown(self, report):
         bias = report("list", MLP, "--include", "2.bias", "--values")["parameters"][0]

@@ -33,6 +33,11 @@ class Autocast(StrEnum):
     FLOAT16 = "float16"
 
 
+class Rng(StrEnum):
+    STREAMS = "streams"
+    TORCH = "torch"
+
+
 class Mode(StrEnum):
     TRAIN = "train"
     EVAL = "eval"
@@ -79,8 +84,10 @@ def list_parameters(
     buffers: Annotated[bool, typer.Option("--buffers", help="A flag.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="A flag.")] = False,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
+    hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,
     sort: Annotated[SortKey | None, typer.Option(help="A key.")] = None,
     tree: Annotated[bool, typer.Option("--tree", help="A flag.")] = False,
+    arg: Texts = None,
     allow: Texts = None,
     seed: Number = None,
     device: Text = "cpu",
@@ -97,8 +104,12 @@ def init(
     scheme: Text = None,
     rule: Texts = None,
     out: Text = None,
+    max_shard_size: Text = None,
     threads: Number = None,
+    rng: Annotated[Rng, typer.Option(help="A source.")] = Rng.STREAMS,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
+    hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,
+    arg: Texts = None,
     allow: Texts = None,
     seed: Number = None,
     device: Text = "cpu",
@@ -112,6 +123,7 @@ def init(
 @app.command()
 def shared(
     model: Model = None,
+    arg: Texts = None,
     allow: Texts = None,
     seed: Number = None,
     device: Text = "cpu",
@@ -127,6 +139,7 @@ def grad(
     model: Model = None,
     input_shape: Text = None,
     fill: Text = None,
+    given: Annotated[list[str] | None, typer.Option("--input", help="Some texts.")] = None,
     loss: Annotated[Loss | None, typer.Option(help="A loss.")] = None,
     autocast: Annotated[Autocast | None, typer.Option(help="A dtype.")] = None,
     passes: Annotated[int, typer.Option(min=1, help="A number.")] = 1,
@@ -138,7 +151,9 @@ def grad(
     max_ratio: Limit = 10.0,
     fail_on: Text = None,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
+    hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,
     mode: Annotated[Mode, typer.Option(help="A mode.")] = Mode.TRAIN,
+    arg: Texts = None,
     allow: Texts = None,
     seed: Number = None,
     device: Text = "cpu",

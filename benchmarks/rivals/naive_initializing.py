@@ -1,16 +1,20 @@
-"""Initialise a model of linear layers by a scheme and save it, as a script does."""
+"""Initialise a model of linear layers by a scheme, look at the values and save it, as a script does."""
 
 from __future__ import annotations
 
 import sys
 
+import torch
 from safetensors.torch import save_file
 from torch import nn
 
 
-def main(scheme: str, layers: int, width: int, out: str | None) -> None:
-    net = nn.Sequential(*[nn.Linear(width, width) for _ in range(layers)])
-    fill = {"normal": lambda tensor: nn.init.normal_(tensor, 0.0, 0.01)}.get(scheme) or getattr(nn.init, f"{scheme}_")
+def main(scheme: str, sizes: str, out: str | None) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(*[nn.Linear(*map(int, size.split("x"))) for size in sizes.split(",")])
+    fills = {"normal": lambda tensor: nn.init.normal_(tensor, 0.0, 0.01), "uniform": nn.init.uniform_}
+    fill = fills.get(scheme) or getattr(nn.init, f"{scheme}_")
+    torch.manual_seed(0)
     for parameter in net.parameters():
         if parameter.ndim > 1:
             fill(parameter)
@@ -23,4 +27,4 @@ def main(scheme: str, layers: int, width: int, out: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else None)
+    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.errors import failure, nearest
 from paramctl.globs import compile_filter, compile_glob
-from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, Values
+from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, UnregisteredRecord, Values
 from paramctl.reports.listing import ListReport, ListTotals
+from paramctl.watching import Advance, Watch, unwatched
 
 SortKey: TypeAlias = Literal["name", "numel", "nbytes"]
 
@@ -108,6 +110,7 @@ class ListOptions:
     tree: bool = False
     stats: bool = False
     values: bool = False
+    hist: bool = False
 
     @property
     def needs_modules(self) -> bool:
@@ -117,7 +120,12 @@ class ListOptions:
     @property
     def needs_values(self) -> bool:
         """Whether the elements of the parameters must be known."""
-        return self.stats or self.values
+        return self.measures or self.values
+
+    @property
+    def measures(self) -> bool:
+        """Whether statistics are shown: a histogram comes with them."""
+        return self.stats or self.hist
 
 
 Measure: TypeAlias = Callable[[str], tuple[Statistics | None, Values | None]]
@@ -130,6 +138,7 @@ def make_list_report(
     options: ListOptions,
     measure: Measure | None,
     notes: Sequence[str] = (),
+    watch: Watch = unwatched,
 ) -> ListReport:
     """Select, measure, sort and sum up the records of a model.
 
@@ -139,6 +148,7 @@ def make_list_report(
         options: what was asked for.
         measure: measures the tensors, if `options.needs_values`.
         notes: what the user should know besides.
+        watch: watches how far the measuring has come.
 
     Raises:
         ParamctlError: if there is no module of the path asked for.
@@ -149,7 +159,7 @@ def make_list_report(
     if options.layer is not None:
         records, modules = select_layer(records, modules, options.layer)
     shown = filter_records(records, options.include, options.exclude)
-    unmatched = [_unmatched(option, glob, records, options) for option, glob in _useless_globs(records, options)]
+    found = [_unmatched(option, glob, records, options) for option, glob in _useless_globs(records, options)]
     tree = None
     if options.tree:
         from paramctl.analysis.tree import build_tree  # most listings show none
@@ -157,17 +167,48 @@ def make_list_report(
         tree = build_tree(modules, shown)
     if measure is not None:
         prefix = f"{options.layer}." if options.layer else ""
-        shown = [_measured(record, measure(prefix + record.name)) for record in shown]
+        with watch(sum(record.nbytes for record in shown)) as advance:
+            shown = [_measured(record, prefix, measure, advance) for record in shown]
+        if options.measures:
+            found += notes_on_unmeasured((record, record.stats) for record in shown)
     return ListReport(
         model=model,
         parameters=sort_records(shown, options.sort),
         totals=total_up(shown),
         tree=tree,
-        measured=options.stats,
+        measured=options.measures,
+        with_histograms=options.hist,
         with_values=options.values,
         title=options.layer or None,
-        notes=(*notes, *unmatched),
+        notes=(*notes, *found),
+        unregistered=_unregistered(held, options),
     )
+
+
+def listed_names(held: Inventory, options: ListOptions) -> list[str]:
+    """Return the names, in the model, of the tensors that a listing shows."""
+    records: Sequence[ParameterRecord] = (*held.parameters, *held.buffers) if options.buffers else held.parameters
+    prefix = ""
+    if options.layer:
+        records, _ = select_layer(records, held.modules, options.layer)
+        prefix = f"{options.layer}."
+    return [prefix + record.name for record in filter_records(records, options.include, options.exclude)]
+
+
+def _unregistered(held: Inventory, options: ListOptions) -> tuple[UnregisteredRecord, ...] | None:
+    """Select what is not registered by the names that parameters are selected by."""
+    if held.unregistered is None:
+        return None
+    prefix = f"{options.layer}." if options.layer else ""
+    inside = [
+        each._replace(
+            name=each.name.removeprefix(prefix), module=each.module.removeprefix(options.layer or "").lstrip(".")
+        )
+        for each in held.unregistered
+        if each.name.startswith(prefix)
+    ]
+    matches = compile_filter(options.include, options.exclude)
+    return tuple(each for each in inside if matches((each.name,)))
 
 
 def _useless_globs(records: Sequence[ParameterRecord], options: ListOptions) -> Iterator[tuple[str, str]]:
@@ -190,5 +231,7 @@ def _unmatched(option: str, glob: str, records: Sequence[ParameterRecord], optio
     return f"{option} {glob!r} matches no parameter; globs match whole dotted names{inside}{suggestion}"
 
 
-def _measured(record: ParameterRecord, measured: tuple[Statistics | None, Values | None]) -> ParameterRecord:
-    return record._replace(stats=measured[0], values=measured[1])
+def _measured(record: ParameterRecord, prefix: str, measure: Measure, advance: Advance) -> ParameterRecord:
+    stats, values = measure(prefix + record.name)
+    advance(record.nbytes)
+    return record._replace(stats=stats, values=values)

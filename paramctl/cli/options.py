@@ -12,9 +12,11 @@ from paramctl.cli.output import Output
 from paramctl.errors import failure, nearest
 from paramctl.records import FLOATING_DTYPES
 from paramctl.render.formats import OutputFormat
+from paramctl.shards import parse_size
 
 _MODEL = (
-    "A spec (.yaml, .yml, .json), - for a spec on stdin, or example:NAME. "
+    "A spec (.yaml, .yml, .json), - for a spec on stdin, example:NAME, or Python code, file.py:NAME or "
+    "package.module:NAME, where NAME is a model, its class, or a function that returns one. "
     "Default: $PARAMCTL_MODEL, else ./paramctl.yaml, else example:mlp."
 )
 _REPORT = "Report"
@@ -43,6 +45,15 @@ Allow = Annotated[
         rich_help_panel=_MODEL_PANEL,
     ),
 ]
+Arg = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arg",
+        metavar="KEY=VALUE",
+        help="An argument of the class or function that MODEL names; the value is YAML. Repeatable.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(
@@ -64,6 +75,9 @@ Dtype = Annotated[
     ),
 ]
 Values = Annotated[bool, typer.Option("--values", help="Show the elements, as torch prints them.")]
+Hist = Annotated[
+    bool, typer.Option("--hist", help="Show their distribution from min to max, in JSON and CSV with its numbers.")
+]
 
 
 _SUFFIXES: Final = MappingProxyType(
@@ -89,3 +103,21 @@ def check_dtype(dtype: str | None) -> str | None:
         hint = nearest(dtype.removeprefix("torch."), FLOATING_DTYPES) or f"one of {', '.join(FLOATING_DTYPES)}"
         raise failure(f"{dtype!r} is no dtype of floating parameters", where="--dtype", hint=hint)
     return dtype
+
+
+def check_max_shard_size(size: str | None, out: str | None) -> int | None:
+    """Return the most bytes of a shard; None where no shards are asked for.
+
+    Raises:
+        ParamctlError: if it is no size, or nothing is written to safetensors files.
+
+    """
+    option = "--max-shard-size"
+    if size is None:
+        return None
+    if out is None:
+        hint = "name the file with --out, such as --out model.safetensors"
+        raise failure("nothing is written that shards could be made of", where=option, hint=hint)
+    if Path(out).suffix != ".safetensors":
+        raise failure(f"shards are safetensors files, and {out} is none", where=option, hint="--out model.safetensors")
+    return parse_size(size, option)

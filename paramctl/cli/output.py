@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import codecs
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import typer
 
 from paramctl.errors import ParamctlError, Problem, failure
 from paramctl.files import replacing
 from paramctl.render.formats import OutputFormat, render
+from paramctl.render.sketch import LEVELS, in_ascii
 from paramctl.render.text import escape
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _UNBOUNDED = 1_000_000
 """Wider than any table: in a pipe a table is as wide as its content."""
+_USUAL_COLUMNS = 80
+"""Those of a terminal that does not tell how many it has."""
 _MOST_PROBLEMS = 50
 _STDOUT = frozenset({"-", "/dev/stdout", "/dev/fd/1"})
 """What means standard output; opened by its path it would be written from its start again."""
@@ -32,7 +34,7 @@ _ASCII = {
     **dict.fromkeys("─╶╴", "-"),
     **dict.fromkeys("│╷╵", "|"),
     **dict.fromkeys("├└┌┐┘┤┬┴┼", "+"),
-    **dict.fromkeys("█▉▊▋▌▍", "#"),
+    **dict.fromkeys("▉▊▋▌▍", "#"),
     **dict.fromkeys("▎▏", "-"),
     "·": "-",
     "–": "-",
@@ -40,7 +42,7 @@ _ASCII = {
     "…": "~",
     "×": "x",
 }
-"""What stands for the characters of a table, one for one."""
+"""What stands for the characters of a table, one for one; full blocks are those of `sketch.in_ascii`."""
 _RED, _YELLOW, _BLUE = "\x1b[1;31m", "\x1b[33m", "\x1b[36m"
 
 
@@ -65,8 +67,9 @@ def emit(report: Report, output: Output) -> None:
     file = _to_file(output.file)
     if file is None:
         stdout = _stdout()
-        pieces = render(report, output.format, _width(stdout), _color(stdout))
-        _write_stdout(pieces, machine=output.format is not OutputFormat.TABLE)
+        pieces = render(report, output.format, width_of(stdout), color_of(stdout))
+        machine = output.format is not OutputFormat.TABLE
+        _write_stdout(pieces if machine or _has(stdout, LEVELS) else map(in_ascii, pieces), machine=machine)
     else:
         _write_file(file, render(report, output.format, _columns() or _UNBOUNDED, None))
 
@@ -158,20 +161,42 @@ def _drawn(error: UnicodeError) -> tuple[str, int]:
 
 
 def _styled(text: str, code: str) -> str:
-    return f"{code}{text}\x1b[0m" if sys.stderr is not None and _color(sys.stderr) else text
+    return f"{code}{text}\x1b[0m" if sys.stderr is not None and color_of(sys.stderr) else text
 
 
-def _color(stream: TextIO) -> str | None:
+def is_screen(stream: TextIO) -> bool:
+    """Tell whether a person reads along on a terminal that can move its cursor and show colours."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def color_of(stream: TextIO) -> Literal["standard"] | None:
     """Return the colour system to use: basic colours on a terminal, none in a pipe, as NO_COLOR and FORCE_COLOR say."""
     if os.environ.get("NO_COLOR"):
         return None
     if os.environ.get("FORCE_COLOR", "0") not in {"", "0"}:
         return "standard"
-    return "standard" if stream.isatty() and os.environ.get("TERM") != "dumb" else None
+    return "standard" if is_screen(stream) else None
 
 
-def _width(stream: TextIO) -> int:
-    return _columns() or (shutil.get_terminal_size().columns if stream.isatty() else _UNBOUNDED)
+def _has(stream: TextIO, characters: str) -> bool:
+    """Tell whether a stream's encoding has all of some characters."""
+    try:
+        characters.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def width_of(stream: TextIO) -> int:
+    """Return the columns of a terminal, or more than are ever needed; COLUMNS counts more than either."""
+    return _columns() or (_terminal_columns(stream) if stream.isatty() else _UNBOUNDED)
+
+
+def _terminal_columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_COLUMNS
+    except (OSError, ValueError):
+        return _USUAL_COLUMNS
 
 
 def _columns() -> int | None:

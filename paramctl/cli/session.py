@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paramctl.checks import check_seed
 from paramctl.cli.options import check_dtype
 from paramctl.cli.output import print_note
 from paramctl.errors import failure
+from paramctl.shards import is_part
 from paramctl.sources.protocols import buildable
-from paramctl.sources.resolve import choose, open_model
+from paramctl.sources.resolve import Opening, choose, open_model
 
 if TYPE_CHECKING:
     from paramctl.sources.protocols import Source
@@ -53,7 +55,9 @@ def open_session(
     seed: int | None,
     dtype: str | None,
     writes: Mapping[str, str | None],
+    sharded: str | None = None,
     device: str = "cpu",
+    arguments: list[str] | None = None,
 ) -> Session:
     """Open what MODEL means.
 
@@ -63,7 +67,9 @@ def open_session(
         seed: the seed, where one was typed.
         dtype: the dtype, where one was typed.
         writes: the files that the command will write, by their options.
+        sharded: the file instead of which it may write shards.
         device: where tensors with values go.
+        arguments: those of a class or a function that MODEL names, as typed.
 
     Raises:
         ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
@@ -75,9 +81,9 @@ def open_session(
     chosen = choose(model)
     if chosen.note is not None:
         print_note(chosen.note)
-    _check_writes(chosen.model, writes)
+    _check_writes(Opening(chosen.model).path, writes, sharded)
     with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
-        source = open_model(chosen.model, allow or [])
+        source = open_model(chosen.model, allow or [], arguments or [])
     if device != "cpu":
         from paramctl.tensors.device import check_device
 
@@ -85,8 +91,8 @@ def open_session(
     return Session(source, source.seed if seed is None else seed, dtype)
 
 
-def _check_writes(model: str, writes: Mapping[str, str | None]) -> None:
-    """Refuse to write over the spec, or two things into one file; devices and pipes take any number."""
+def _check_writes(model: Path, writes: Mapping[str, str | None], sharded: str | None) -> None:
+    """Refuse to write over the model, or two things into one file; devices and pipes take any number."""
     taken = {os.path.realpath(model): "MODEL"}
     for option, file in writes.items():
         if file is None or file == "-":
@@ -96,6 +102,12 @@ def _check_writes(model: str, writes: Mapping[str, str | None]) -> None:
         if path in taken and not special:
             raise failure(f"{file} is the file of {taken[path]} too", where=option, hint="name another file")
         taken[path] = option
+    if sharded is not None:
+        out = Path(os.path.realpath(os.path.dirname(sharded)), os.path.basename(sharded))  # noqa: PTH119, PTH120
+        for path, owner in taken.items():
+            if is_part(Path(path), out):
+                message = f"{Path(path).name} is the file of {owner} too"
+                raise failure(message, where="--max-shard-size", hint="name another file")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Final
 
 from paramctl.records import Statistics
 from paramctl.render import text
+from paramctl.render.sketch import sketch
 from paramctl.render.table import Cell, Column, Span, plain
 
 DIM: Final = "dim"
@@ -59,7 +60,10 @@ def repeated(cells: Sequence[str], *, styled: bool) -> Sequence[Cell]:
 
 
 def statistics_columns(measured: Sequence[Statistics | None], *, norm: bool = True) -> list[Column]:
-    """Return the columns for statistics; zeros, NaN and infinities are counted where there is anything to say."""
+    """Return the columns for statistics; zeros, NaN and infinities are counted where there is anything to say.
+
+    Between min and max stand the histograms that reach from the one to the other, where there are any.
+    """
     known = [each for each in measured if each is not None]
     moments = ["mean", "std", "min", "max", *["norm"] * norm]
     counts = ["zeros"] * any(each.zeros and (each.min, each.max) != (0, 0) for each in known)
@@ -68,12 +72,18 @@ def statistics_columns(measured: Sequence[Statistics | None], *, norm: bool = Tr
         Column(name, [_moment(each, name) for each in measured], "right", optional=2 * (name in {"min", "max"}))
         for name in moments
     ]
+    if any(each.histogram is not None for each in known):
+        columns.insert(3, Column("histogram", [_sketch(each) for each in measured], optional=4))
     return columns + [Column(name, [_count(each, name) for each in measured], "right") for name in counts]
 
 
 def _moment(stats: Statistics | None, name: str) -> Cell:
     """Write a statistic; of what has no finite element none is defined, the norm of nothing included."""
     return NOTHING if stats is None or stats.mean is None else text.number(getattr(stats, name))
+
+
+def _sketch(stats: Statistics | None) -> Cell:
+    return (sketch(stats) if stats else "") or NOTHING
 
 
 def _count(stats: Statistics | None, name: str) -> Cell:

@@ -13,6 +13,7 @@ _NESTED: Final[Mapping[str, Sequence[str]]] = {
     "before": STATISTICS,
     "grad": STATISTICS,
     "expected": ("mean", "std"),
+    "histogram": ("edges", "counts"),
 }
 """The fields that become columns of their own, such as ``stats.mean``, also in a row that has none of them."""
 
@@ -27,7 +28,8 @@ def flat_rows(report: Report) -> Iterator[list[str]]:
 
 def is_number(column: str) -> bool:
     """Tell whether a column holds numbers, which are set to the right."""
-    return column in {"numel", "nbytes", "saved_nbytes"} or column.partition(".")[0] in _NESTED
+    field = column.partition(".")[0]
+    return column in {"numel", "nbytes", "saved_nbytes"} or (field in _NESTED and field != "histogram")
 
 
 def _columns(name: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeAlias
 
-from paramctl.records import Statistics
+from paramctl.records import Histogram, Statistics
 
 SCHEMA_VERSION: Final = 1
 STATISTICS: Final = ("mean", "std", "min", "max", "norm", "zeros", "nan", "inf")
@@ -69,6 +69,11 @@ class Report(ABC):
 def finite(value: float | None) -> float | None:
     """Return a number, or None for what JSON cannot hold."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def histogram_fields(histogram: Histogram | None) -> Row | None:
+    """Return a histogram as plain data."""
+    return None if histogram is None else {"edges": list(histogram.edges), "counts": list(histogram.counts)}
 
 
 def statistics_fields(stats: Statistics | None) -> Row | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
-from paramctl.records import Shape, Statistics, Values
-from paramctl.reports.base import Report, Row, finite, statistics_fields
+from paramctl.records import Histogram, Shape, Statistics, Values
+from paramctl.reports.base import Report, Row, finite, histogram_fields, statistics_fields
 from paramctl.reports.health import Health
 
 GradientReason: TypeAlias = Literal["frozen", "unused"]
@@ -85,6 +85,11 @@ class ParameterGradient:
     uses_note: str | None = None
     values: Values | None = None
 
+    @property
+    def histogram(self) -> Histogram | None:
+        """The histogram of the gradient, where it was asked for."""
+        return None if self.grad is None else self.grad.histogram
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradReport(Report):
@@ -101,6 +106,7 @@ class GradReport(Report):
         health: what the checks found, where they were asked for.
         with_uses: whether it was asked which use contributed what.
         with_values: whether the gradients' elements were asked for.
+        with_histograms: whether their histograms were asked for.
 
     """
 
@@ -118,6 +124,7 @@ class GradReport(Report):
     health: Health | None = None
     with_uses: bool = False
     with_values: bool = False
+    with_histograms: bool = False
 
     def head(self) -> Row:
         """Return what there is besides the gradients."""
@@ -145,6 +152,7 @@ class GradReport(Report):
             ("ratio", self.health is not None),
             ("uses", self.with_uses),
             ("uses_note", self.with_uses),
+            ("histogram", self.with_histograms),
             ("values", self.with_values),
         )
         return (*self.row_fields, *(name for name, is_asked in asked if is_asked))
@@ -167,6 +175,8 @@ class GradReport(Report):
             if self.with_uses:
                 row["uses"] = None if each.uses is None else [use.fields() for use in each.uses]
                 row["uses_note"] = each.uses_note
+            if self.with_histograms:
+                row["histogram"] = histogram_fields(each.histogram)
             if self.with_values:
                 row["values"] = each.values.nested() if each.values else None
             yield row

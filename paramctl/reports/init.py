@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from paramctl.records import Shape, Statistics, Values
-from paramctl.reports.base import Report, Row, finite, statistics_fields
+from paramctl.records import Histogram, Shape, Statistics, Values
+from paramctl.reports.base import Report, Row, finite, histogram_fields, statistics_fields
 from paramctl.schemes import SCHEMES, Moments
+
+RandomSource: TypeAlias = Literal["streams", "torch"]
+"""What values are drawn from: a stream for each parameter, or torch's one generator, as a script does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class InitializedParameter:
     Attributes:
         name, aliases, shape: the parameter.
         rules: the rules that reached it, in order; empty where it keeps its layer's own values.
-        stats: the statistics of its values.
+        stats: the statistics of its values; None where its dtype has none.
         expected: what the formula promises; None where none does.
         deviates: whether the values are off by more than five standard errors; None where nothing is promised.
         note: why a rule for the whole model did not apply.
@@ -47,14 +50,19 @@ class InitializedParameter:
     aliases: tuple[str, ...]
     shape: Shape
     rules: tuple[AppliedRule, ...]
-    stats: Statistics
+    stats: Statistics | None
     expected: Moments | None
     deviates: bool | None
     note: str | None
     replaced: int = 0
     values: Values | None = None
 
-    def fields(self) -> Row:
+    @property
+    def histogram(self) -> Histogram | None:
+        """The histogram of its values, where it was asked for."""
+        return None if self.stats is None else self.stats.histogram
+
+    def fields(self, *, with_histogram: bool = False) -> Row:
         """Return the row as plain data."""
         expected = self.expected
         row = {
@@ -67,6 +75,8 @@ class InitializedParameter:
             "deviates": self.deviates,
             "note": self.note,
         }
+        if with_histogram:
+            row["histogram"] = histogram_fields(self.histogram)
         return row if self.values is None else row | {"values": self.values.nested()}
 
 
@@ -80,9 +90,12 @@ class InitReport(Report):
 
     Attributes:
         seed: the seed.
+        rng: what the values are drawn from.
         parameters: the values of each parameter.
-        written: the file that holds them.
+        written: the file that holds them: of shards, their index.
+        shards: the shards that the index lists; none where one file holds everything.
         with_values: whether their elements were asked for.
+        with_histograms: whether histograms were asked for.
 
     """
 
@@ -92,21 +105,24 @@ class InitReport(Report):
 
     seed: int
     parameters: Sequence[InitializedParameter]
+    rng: RandomSource = "streams"
     written: str | None = None
+    shards: Sequence[str] = ()
     with_values: bool = False
+    with_histograms: bool = False
 
     def head(self) -> Row:
-        """Return the seed."""
-        return {"seed": self.seed}
+        """Return the seed, and what it is the seed of."""
+        return {"seed": self.seed, "rng": self.rng}
 
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""
-        return (*self.row_fields, "values") if self.with_values else self.row_fields
+        return (*self.row_fields, *["histogram"] * self.with_histograms, *["values"] * self.with_values)
 
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""
-        return (parameter.fields() for parameter in self.parameters)
+        return (parameter.fields(with_histogram=self.with_histograms) for parameter in self.parameters)
 
     def tail(self) -> Row:
-        """Return the file that was written."""
-        return {"written": self.written}
+        """Return the files that were written."""
+        return {"written": self.written, "shards": list(self.shards)}

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from paramctl.records import ParameterRecord
-from paramctl.reports.base import Report, Row, statistics_fields
+from paramctl.records import ParameterRecord, UnregisteredRecord
+from paramctl.reports.base import Report, Row, histogram_fields, statistics_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,10 @@ class ListReport(Report):
         tree: the modules that hold them.
         measured: whether statistics were asked for.
         with_values: whether elements were asked for.
+        with_histograms: whether histograms were asked for.
         title: what the model calls itself, or the layer that is shown alone; for the eye, like `notes`.
+        unregistered: the attributes whose tensors are neither parameters nor buffers; None where nobody looked, since
+            no code of the user's is in the model.
 
     """
 
@@ -92,11 +95,14 @@ class ListReport(Report):
     tree: TreeNode | None = None
     measured: bool = False
     with_values: bool = False
+    with_histograms: bool = False
     title: str | None = None
+    unregistered: tuple[UnregisteredRecord, ...] | None = None
 
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""
-        return (*self.row_fields, *["stats"] * self.measured, *["values"] * self.with_values)
+        asked = {"stats": self.measured, "histogram": self.with_histograms, "values": self.with_values}
+        return (*self.row_fields, *(field for field, is_asked in asked.items() if is_asked))
 
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""
@@ -113,13 +119,23 @@ class ListReport(Report):
                 "requires_grad": record.requires_grad,
                 "aliases": list(record.aliases),
             }
-            if record.stats is not None:
+            if self.measured:
                 row["stats"] = statistics_fields(record.stats)
+            if self.with_histograms:
+                row["histogram"] = histogram_fields(record.histogram)
             if record.values is not None:
                 row["values"] = record.values.nested()
             yield row
 
     def tail(self) -> Row:
-        """Return the totals, and the tree where there is one."""
-        tree = {} if self.tree is None else {"tree": self.tree.fields(self.totals.numel)}
-        return {"totals": asdict(self.totals)} | tree
+        """Return the totals, the tree where there is one, and what is not registered where somebody looked."""
+        tail: Row = {"totals": asdict(self.totals)}
+        if self.tree is not None:
+            tail["tree"] = self.tree.fields(self.totals.numel)
+        if self.unregistered is not None:
+            tail["not_registered"] = [_unregistered_fields(each) for each in self.unregistered]
+        return tail
+
+
+def _unregistered_fields(record: UnregisteredRecord) -> Row:
+    return record._asdict() | {"shape": None if record.shape is None else list(record.shape)}

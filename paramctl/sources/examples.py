@@ -29,6 +29,8 @@ def find(name: str) -> Path:
 
     """
     if name not in names():
-        hint = nearest(name, names()) or f"there are {', '.join(names())}"
+        is_code = (directory() / f"{name}.py").is_file()
+        hint = f"it is Python code: {PREFIX}{name}.py:NAME" if is_code else nearest(name, names())
+        hint = hint or f"there are {', '.join(names())}"
         raise failure(f"there is no example {name!r}", where="MODEL", hint=hint)
     return directory() / f"{name}.yaml"

@@ -1,4 +1,4 @@
-"""What a MODEL that is no spec may be meant for, and what would be right."""
+"""What a MODEL that cannot be opened may be meant for, and what would be right."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from pathlib import Path
 from paramctl.errors import ParamctlError, failure, nearest
 from paramctl.references import parse_reference
 from paramctl.sources import examples
+from paramctl.sources.python import is_importable, names_in
 
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
 CHECKPOINT_SUFFIXES = (
     ".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".safetensors.index.json", ".bin.index.json",
 )  # fmt: skip
 """What ends the name of a checkpoint, or of its index, which is no spec though it is JSON."""
-_KINDS = "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, or example:NAME"
+_KINDS = (
+    "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, example:NAME, "
+    "or Python code, file.py:NAME or package.module:NAME"
+)
 
 
 def no_spec(model: str) -> ParamctlError:
@@ -28,16 +32,31 @@ def no_spec(model: str) -> ParamctlError:
     if model.endswith(CHECKPOINT_SUFFIXES):
         hint = "give the spec of its model; parameters are not read from checkpoints yet"
         return failure(f"{model} is a checkpoint, not a model spec", where="MODEL", hint=hint)
-    place, colon, name = model.partition(":")
+    place, colon, name = model.rpartition(":")
     meant = _beside(model) or _exactly(name or model)
     if meant is not None:
         return failure(f"cannot tell what model {model!r} is", where="MODEL", hint=meant)
-    if model.endswith(".py") or (colon and parse_reference(model, Path())):
-        layer = f"layers: [{place}:{name or 'CLASS'}]"
-        allow = place if place.endswith(".py") else place.partition(".")[0]
-        hint = f"write it as a layer in a spec, {layer}, and add --allow {allow}; MODEL cannot name Python code yet"
-        return failure(f"{model} is Python code, not a model spec", where="MODEL", hint=hint)
-    return failure(f"cannot tell what model {model!r} is", where="MODEL", hint=_nearly(model) or _KINDS)
+    if (file := place if colon else model).endswith(".py"):
+        message = f"{model} names nothing in {file}" if colon else f"{model} is Python code; which name in it?"
+        return failure(message, where="MODEL", hint=_in_file(file))
+    likely = _nearly(model)
+    if likely is None and (reference := parse_reference(model, Path())):
+        top = reference.dotted.partition(".")[0]
+        dotted, _, last = model.rpartition(".")
+        hint = f"it is looked for in {Path.cwd()} and among the installed packages"
+        if not colon and is_importable(top):
+            return failure(f"{model} names nothing in a module", where="MODEL", hint=f"write {dotted}:{last}")
+        if colon:
+            return failure(f"there is no module {top!r}", where="MODEL", hint=hint)
+    return failure(f"cannot tell what model {model!r} is", where="MODEL", hint=likely or _KINDS)
+
+
+def _in_file(file: str) -> str:
+    """Return the hint that tells what can be named in a Python file."""
+    names = names_in(file)
+    if not names:
+        return f"write {file}:NAME, where NAME is a model, its class, or a function that returns one"
+    return f"it defines {', '.join(names[:8])}{', …' * bool(names[8:])}: write {file}:{names[0]}"
 
 
 def _beside(model: str) -> str | None:

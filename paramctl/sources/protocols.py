@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 from paramctl.analysis.listing import ListOptions, Measure
 from paramctl.errors import failure
 from paramctl.records import Inventory
+from paramctl.watching import Watch
 
 if TYPE_CHECKING:
     from paramctl.tensors.built import BuiltModel
@@ -66,8 +67,10 @@ class Source(Protocol):
 class ValueSource(Source, Protocol):
     """A source whose tensors have values."""
 
-    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None) -> Measurable:
+    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch) -> Measurable:
         """Get ready to measure the tensors; what is measured is what `options` says.
+
+        What is measured before it is asked for is watched by `watch`.
 
         Raises:
             ParamctlError: if the model is wrong, or does not fit in memory.

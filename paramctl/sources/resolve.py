@@ -10,10 +10,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from paramctl.errors import ParamctlError, Problem, failure, nearest
-from paramctl.references import Allowance
+from paramctl.references import Allowance, parse_reference
 from paramctl.sources import examples
 from paramctl.sources.no_spec import CHECKPOINT_SUFFIXES, SPEC_SUFFIXES, no_spec
 from paramctl.sources.protocols import Source
+from paramctl.sources.python import is_importable, open_python
 from paramctl.sources.spec import read_file, read_stdin
 
 VARIABLE = "PARAMCTL_MODEL"
@@ -42,15 +43,17 @@ def choose(typed: str | None) -> Chosen:
 
 
 class Opening(NamedTuple):
-    """What was typed to open a MODEL: itself, and what may be imported for it."""
+    """What was typed to open a MODEL: itself, what may be imported for it, and the arguments of a class or function."""
 
     model: str
     allowed: Sequence[str] = ()
+    arguments: Sequence[str] = ()
 
     @property
     def path(self) -> Path:
-        """The file or the directory that MODEL names."""
-        return Path(self.model)
+        """The file or the directory that MODEL names; in ``file.py:NAME`` that file."""
+        place, colon, _ = self.model.rpartition(":")
+        return Path(place if colon and place.endswith(".py") else self.model)
 
     @property
     def allowance(self) -> Allowance:
@@ -66,19 +69,26 @@ _KINDS: Final[Mapping[str, Callable[[Opening], Source]]] = MappingProxyType(dict
 """What opens a file, by how its name ends; the longest suffix that fits counts."""
 
 
-def open_model(model: str, allowed: Sequence[str] = ()) -> Source:
+def open_model(model: str, allowed: Sequence[str] = (), arguments: Sequence[str] = ()) -> Source:
     """Open the model that a MODEL names.
 
     Args:
         model: the MODEL.
         allowed: the packages and files that a spec may import from, as typed.
+        arguments: those of the class or the function that MODEL names, as typed.
 
     Raises:
-        ParamctlError: if there is no such model, or its spec is wrong.
+        ParamctlError: if there is no such model, its spec is wrong, or it takes no arguments.
 
     """
     _check_allowed(allowed)
-    asked = Opening(model, allowed)
+    asked = Opening(model, allowed, arguments)
+    code = _code_of(asked)
+    if code is not None:
+        return code
+    if arguments:
+        hint = "they are those of a class or a function, where MODEL is file.py:NAME or package.module:NAME"
+        raise failure(f"{model} takes no arguments", where="--arg", hint=hint)
     if model == "-":
         return read_stdin(asked.allowance)
     if model.startswith(examples.PREFIX):
@@ -96,6 +106,18 @@ def open_model(model: str, allowed: Sequence[str] = ()) -> Source:
     except OSError as error:
         raise failure(f"cannot read {model}: {error.strerror}", where="MODEL") from error
     return _KINDS[suffix](asked)
+
+
+def _code_of(asked: Opening) -> Source | None:
+    """Open what is written as a name in Python code: it may be imported, since it was typed."""
+    directory, text = Path(), asked.model
+    if text.startswith(examples.PREFIX):
+        directory, text = examples.directory(), text.removeprefix(examples.PREFIX)
+    is_file = _suffix_of(text) is not None and os.path.exists(text)  # noqa: PTH110  never raises
+    reference = None if is_file or ":" not in text else parse_reference(text, directory)
+    if reference is None or (reference.path is None and not is_importable(reference.module)):
+        return None
+    return open_python(asked.model, reference, asked.arguments)
 
 
 def _suffix_of(model: str) -> str | None:

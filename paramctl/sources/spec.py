@@ -17,6 +17,7 @@ from paramctl.spec.document import MAX_BYTES
 from paramctl.spec.model import Spec
 from paramctl.spec.read import read_spec
 from paramctl.spec.signatures import LayerSignature
+from paramctl.watching import Watch
 
 if TYPE_CHECKING:
     from paramctl.tensors.built import BuiltModel
@@ -46,11 +47,11 @@ class SpecSource:
 
         return Contents(*outline(self.spec, dtype=dtype, buffers=buffers, modules=modules))
 
-    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None) -> Measurable:
+    def measurable(self, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch) -> Measurable:
         """Get ready to draw and measure the tensors; see `ModuleSource`."""
         from paramctl.tensors.measuring import measurable
 
-        return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed))
+        return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed, watch=watch))
 
     def build(self, *, seed: int | None, dtype: str | None) -> BuiltModel:
         """Build the model on the meta device; see `ModuleSource`."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from paramctl.errors import failure, nearest
 from paramctl.records import ITEM_SIZES
 from paramctl.spec.arguments import INT64
 from paramctl.spec.document import MappingNode, Node, ScalarNode, SequenceNode
-from paramctl.spec.model import FILLS, Fill, InputSpec
+from paramctl.spec.model import FILLS, Fill, GivenInput, InputSpec
 from paramctl.spec.paths import Path, step
 from paramctl.spec.reading import shown
 from paramctl.spec.settings import SettingsReader
 
 _FILL_TEXT: Final = re.compile(r"randint\(\s*(?:(-?\d+)\s*,)?\s*(-?\d+)\s*\)")
 _INPUT_KEYS: Final = ("shape", "fill", "dtype")
+_INPUT_HINT: Final = "such as --input 2,4:rand or --input 'ids=2,8:int64:randint(0,100)'"
 _RANDINT_HINT: Final = "write fill: {randint: {low: 0, high: 100}}"
 
 
@@ -46,6 +47,38 @@ def parse_shape(text: str, where: str) -> tuple[int, ...]:
             f"{text!r} holds a size that no tensor has", where=where, hint="sizes are 0 or more, and fit in 64 bits"
         )
     return shape
+
+
+def parse_input(text: str, where: str) -> GivenInput:
+    """Read an argument of forward from the command line: ``[NAME=]SHAPE[:DTYPE][:FILL]``.
+
+    Raises:
+        ParamctlError: if the name is none, or a part is no shape, dtype or fill.
+
+    """
+    name, equals, described = text.rpartition("=")
+    if equals and not name.strip().isidentifier():
+        raise failure(f"{name!r} is no name of an argument", where=where, hint=_INPUT_HINT)
+    shape, *parts = described.split(":")
+    spec = InputSpec(shape=parse_shape(shape, where))
+    dtypes = [part for part in parts if part.removeprefix("torch.") in ITEM_SIZES]
+    fills = [part for part in parts if part not in dtypes]
+    if len(dtypes) > 1 or len(fills) > 1:
+        twice = dtypes if len(dtypes) > 1 else fills
+        message = f"{text!r} has {' and '.join(map(repr, twice))}, of which it can have one"
+        raise failure(message, where=where, hint=_INPUT_HINT)
+    if dtypes:
+        spec = replace(spec, dtype=dtypes[0].removeprefix("torch."))
+    if fills:
+        spec = replace(spec, fill=_fill_of_input(fills[0], where))
+    return GivenInput(spec, name.strip() or None)
+
+
+def _fill_of_input(text: str, where: str) -> Fill:
+    if text in FILLS or text.startswith("randint"):
+        return parse_fill(text, where)
+    hint = nearest(text, (*FILLS, *ITEM_SIZES)) or _INPUT_HINT
+    raise failure(f"{text!r} is neither a dtype nor a fill", where=where, hint=hint)
 
 
 @dataclass(slots=True)

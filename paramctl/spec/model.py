@@ -163,6 +163,14 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenInput:
+    """One argument of a forward pass: what it is, and its name where it is not given by position."""
+
+    spec: InputSpec
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Located:
     """A text of the spec with its position."""
 

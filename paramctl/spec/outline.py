@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from paramctl.errors import failure
 from paramctl.globs import compile_glob
-from paramctl.records import Inventory, ModuleRecord, ParameterRecord, join
+from paramctl.records import Inventory, ModuleRecord, ParameterRecord, UnregisteredRecord, join
 from paramctl.spec.model import MAX_NAMES, Container, Layer, LayerCall, ModuleSpec, Repeat, Spec, unmatched_freeze
 
 Holdings: TypeAlias = Mapping[LayerCall, Inventory]
@@ -71,14 +71,20 @@ def outline(spec: Spec, holdings: Holdings, *, buffers: bool, modules: bool) -> 
     extent_of(spec, holdings)
     records: list[ParameterRecord] = []
     held: list[ParameterRecord] = []
+    unregistered: list[UnregisteredRecord] = []
     for path, layer in _layers(spec.root, ""):
         inventory = holdings[layer.call]
         records += _at(path, inventory.parameters)
         if buffers:
             held += _at(path, inventory.buffers)
+        if inventory.unregistered:
+            unregistered += [
+                each._replace(name=join(path, each.name), module=join(path, each.module) if each.module else path)
+                for each in inventory.unregistered
+            ]
     records, notes = _freeze(records, spec)
     listed = tuple(_modules(spec.root, "", holdings)) if modules else ()
-    return Inventory(tuple(records), tuple(held), listed), notes
+    return Inventory(tuple(records), tuple(held), listed, tuple(unregistered) if spec.imports else None), notes
 
 
 def extent_of(spec: Spec, holdings: Holdings) -> Extent:

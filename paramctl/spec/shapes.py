@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from paramctl.records import Shape
 from paramctl.spec.model import Container, Layer, ModuleSpec, Repeat
@@ -88,6 +89,12 @@ def shape_taken(layer: Layer) -> tuple[str, str] | None:
     return None if expected is None else (expected.shape, expected.options)
 
 
+def shape_taken_by(name: str, arguments: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what `shape_taken` does for a layer of torch.nn of this name; arguments that are missing tell nothing."""
+    expected = _expected_by(name, arguments)
+    return None if expected is None else (expected.shape, expected.options)
+
+
 def _expected(layer: Layer) -> _Expected | None:
     if layer.call.reference is not None:
         return None
@@ -95,12 +102,16 @@ def _expected(layer: Layer) -> _Expected | None:
     if layer.call.name == "TransformerEncoder":
         inner = arguments["encoder_layer"]
         return _expected(inner) if isinstance(inner, Layer) else None
-    taken = _TAKES.get(layer.call.name)
-    if taken is None:
+    return _expected_by(layer.call.name, arguments)
+
+
+def _expected_by(name: str, arguments: Mapping[str, Any]) -> _Expected | None:
+    taken = _TAKES.get(name)
+    if taken is None or taken.argument not in arguments:
         return None
     size = arguments[taken.argument]
     sizes = size if isinstance(size, tuple) else (size,)
-    if not sizes or (layer.call.name == "PReLU" and size == 1):  # one slope is for all elements
+    if not sizes or (name == "PReLU" and size == 1):  # one slope is for all elements
         return None
     words = _BATCH_FIRST if arguments.get("batch_first") else (taken.shape, taken.options)
     shape, options = words[0].format(", ".join(map(str, sizes))), words[1].format(",".join(map(str, sizes)))

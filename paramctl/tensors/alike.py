@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from paramctl.records import Statistics
-from paramctl.tensors.statistics import measure, measure_in_turn
+from paramctl.tensors.statistics import measure_in_turn
 
 LARGEST = 2**13
 """Up to so many elements it pays to measure tensors together."""
@@ -21,19 +21,21 @@ _LOST = 1e-6
 
 
 @torch.no_grad()
-def measure_all(tensors: Sequence[torch.Tensor]) -> list[Statistics]:
+def measure_all(tensors: Sequence[torch.Tensor], *, hist: bool = False) -> list[Statistics]:
     """Return the statistics of each tensor, as `measure` does; small ones of one shape are measured together.
 
     Args:
-        tensors: dense tensors with values.
+        tensors: dense tensors with values, of dtypes in `MEASURED`.
+        hist: whether their elements are counted by their size, too; then each is measured by itself.
+
     """
     alike: dict[torch.Size, list[int]] = defaultdict(list)
     found: dict[int, Statistics] = {}
     for i, tensor in enumerate(tensors):
-        if tensor.is_cpu and tensor.dtype == torch.float32 and 0 < tensor.numel() <= LARGEST:
+        if not hist and tensor.is_cpu and tensor.dtype == torch.float32 and 0 < tensor.numel() <= LARGEST:
             alike[tensor.shape].append(i)
         else:
-            found[i] = measure_in_turn(tensor)
+            found[i] = measure_in_turn(tensor, hist=hist)
     for shape, indexes in alike.items():
         share = TOGETHER // shape.numel()
         for start in range(0, len(indexes), share):
@@ -57,6 +59,6 @@ def _statistics(
     numel = tensor.numel()
     variance = norm * norm / numel - mean * mean
     if not math.isfinite(norm) or variance < _LOST * mean * mean:
-        return measure(tensor)
+        return measure_in_turn(tensor)
     zeros = 0 if nearest else numel - (int(tensor.count_nonzero()) if norm else 0)
     return Statistics(mean=mean, std=math.sqrt(variance), min=least, max=largest, norm=norm, zeros=zeros, nan=0, inf=0)

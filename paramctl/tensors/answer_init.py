@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-import torch
+from torch import nn
 
-from paramctl.reports.init import InitReport
+from paramctl.analysis.measuring import notes_on_unmeasured
+from paramctl.reports.init import InitializedParameter, InitReport, RandomSource
 from paramctl.rules import InitRule
 from paramctl.tensors.built import Build
+from paramctl.tensors.collect import bytes_of
+from paramctl.tensors.live import check_python
 from paramctl.tensors.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.producing import bytes_needed, produce
-from paramctl.tensors.saving import check_out, holds_nothing, notes_on_ties, state_names, writing_state
+from paramctl.tensors.producing import bytes_needed, drop, produce, watched
+from paramctl.tensors.saving import check_out, holds_nothing, notes_on, plan_target, state_names, writing_state
+from paramctl.tensors.scripted import build_as_script, bytes_of_script, produce_as_script, with_padding
+from paramctl.watching import Watch, unwatched
 
 
 def initialize(
@@ -24,8 +30,12 @@ def initialize(
     *,
     seed: int,
     out: Path | None = None,
+    max_shard_size: int | None = None,
     with_values: bool = False,
     threads: int | None = None,
+    rng: RandomSource = "streams",
+    watch: Watch = unwatched,
+    hist: bool = False,
 ) -> InitReport:
     """Answer `paramctl init`.
 
@@ -35,8 +45,12 @@ def initialize(
         rules: what is applied after the model's own rules.
         seed: the seed of the values.
         out: the file that the state is written to.
+        max_shard_size: the most bytes of tensors in a file; what has more is written to shards. None for one file.
         with_values: whether the report holds the elements.
         threads: how many threads draw values, which do not depend on it; None for as many as there are cores.
+        rng: what the values are drawn from.
+        watch: watches how far the drawing has come.
+        hist: whether the report holds histograms.
 
     Raises:
         ParamctlError: if the model cannot be built or does not fit in memory, a rule does not fit a parameter, or `out`
@@ -46,26 +60,40 @@ def initialize(
     if out is not None:
         check_out(out)
     built = build()
+    check_python(built.net, "MODEL")
     names = {} if out is None else state_names(built.net)
     drawings, notes = plan_drawings(built.net, built.programs, [*built.rules, *rules], seed)
     copies = with_values + (out is not None and not holds_nothing(out))
-    ensure_fits(bytes_needed(drawings, copies=copies), "the values")
+    net: nn.Module = built.net
+    make: Callable[..., list[InitializedParameter]] = produce
+    if rng == "torch":
+        drawings = [with_padding(drawing) for drawing in drawings]
+        net = build_as_script(built, drawings) or net
+        make = partial(produce_as_script, tensors=list(net.parameters()))
+        ensure_fits(bytes_of_script(drawings, copies=copies), "the values")
+    else:
+        ensure_fits(bytes_needed(drawings, copies=copies), "the values")
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
-    with nullcontext(_drop) if out is None else writing_state(out, tensors, names) as put:
-        rows = produce(drawings, seed, put, threads=threads, with_values=with_values)
-        for name, buffer in built.net.named_buffers():
-            put(id(buffer), 0, draw_buffer(name, buffer, built.programs, seed))
-    if out is not None:
-        notes += notes_on_ties(out, names)
+    target = None if out is None else plan_target(out, tensors, names, max_shard_size)
+    with (
+        watch(sum(map(bytes_of, tensors.values()))) as advance,
+        nullcontext(drop) if target is None else writing_state(target, tensors, names) as into,
+    ):
+        put = watched(into, advance)
+        rows = make(drawings, seed=seed, put=put, threads=threads, with_values=with_values, hist=hist)
+        for (name, buffer), made in zip(built.net.named_buffers(), net.buffers(), strict=True):
+            put(id(buffer), 0, draw_buffer(name, made, built.programs, seed))
+    notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
+    if target is not None:
+        notes += notes_on(target, names)
     return InitReport(
         model=model,
         seed=seed,
+        rng=rng,
         parameters=rows,
-        written=None if out is None else str(out),
+        written=None if target is None else str(target.written),
+        shards=() if target is None else [str(path) for path in target.shards],
         with_values=with_values,
+        with_histograms=hist,
         notes=(*built.notes, *notes),
     )
-
-
-def _drop(_: int, __: int, ___: torch.Tensor) -> None:
-    """Take values that nobody asked to keep."""

@@ -35,13 +35,16 @@ class Arrivals:
 
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], *, keep: bool, settle: Settle | None = None) -> None:
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], *, keep: bool, hist: bool = False, settle: Settle | None = None
+    ) -> None:
         self.times = [0] * len(parameters)
         self.norms: list[list[float | None]] = []
         self.statistics: list[Statistics | None] = [None] * len(parameters)
         self.kept: list[torch.Tensor | None] = [None] * len(parameters)
         self._parameters = parameters
         self._keep = keep
+        self._hist = hist
         self._settle = settle
         self._freed: set[int] = set()
         self._unreturned = 0
@@ -116,12 +119,12 @@ class Arrivals:
         if self._settle is not None:
             self._settle(index, gradient)
         if gradient.numel() > LARGEST:
-            self.statistics[index] = measure_in_turn(gradient)
+            self.statistics[index] = measure_in_turn(gradient, hist=self._hist)
             return
         self._small.append((index, gradient))
 
     def _measure_small(self) -> None:
-        measured = measure_all([gradient for _, gradient in self._small])
+        measured = measure_all([gradient for _, gradient in self._small], hist=self._hist)
         for (index, _), statistics in zip(self._small, measured, strict=True):
             self.statistics[index] = statistics
 

@@ -22,7 +22,7 @@ from paramctl.tensors.blame import find_origin
 from paramctl.tensors.checkup import Checkup
 from paramctl.tensors.graph import trace
 from paramctl.tensors.ledger import Entry, Ledger
-from paramctl.tensors.loss import Objective, first_tensor
+from paramctl.tensors.loss import Objective, Output, find_output
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.timeline import Timeline, recording
 
@@ -69,12 +69,14 @@ class Wanted:
 
     Attributes:
         values: their elements.
+        hist: their histograms.
         uses: what each use of a parameter contributed.
         health: where numbers stop being finite or become zero.
 
     """
 
     values: bool = False
+    hist: bool = False
     uses: bool = False
     health: bool = False
 
@@ -94,7 +96,7 @@ class GradientRun:
         gradients: each parameter's gradient after the last pass; None where there is none or it was not asked for.
         uses: what is known of each parameter's uses; None where nobody asked.
         traces: where numbers stopped being finite or became zero; None where nobody asked.
-        weights: the statistics of the parameters themselves, likewise.
+        weights: the statistics of the parameters that have a gradient, likewise.
 
     """
 
@@ -108,17 +110,18 @@ class GradientRun:
     gradients: Sequence[torch.Tensor | None]
     uses: Sequence[Entry] | None = None
     traces: Traces | None = None
-    weights: Sequence[Statistics] | None = None
+    weights: Sequence[Statistics | None] | None = None
 
 
 def run_passes(
     net: nn.Module,
     inputs: Sequence[Any],
-    make_objective: Callable[[torch.Tensor], Objective],
+    make_objective: Callable[[Output], Objective],
     *,
     passes: int,
     explain: Explain,
     keywords: Mapping[str, Any] = MappingProxyType({}),
+    wants_loss: bool = False,
     wanted: Wanted = Wanted(),
     autocast: torch.dtype | None = None,
 ) -> GradientRun:
@@ -134,6 +137,7 @@ def run_passes(
         passes: how often, 1 or more.
         explain: makes the error for a failure in a pass.
         keywords: the keyword arguments of its forward.
+        wants_loss: whether a loss that the model returns counts as its output.
         wanted: what is to be found out besides.
         autocast: the dtype of forward's operations where precision allows it.
 
@@ -144,17 +148,17 @@ def run_passes(
     parameters = list(net.parameters())
     before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
     ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
-    arrivals = Arrivals(parameters, keep=wanted.values, settle=ledger.settle if ledger else None)
+    arrivals = Arrivals(parameters, keep=wanted.values, hist=wanted.hist, settle=ledger.settle if ledger else None)
     checkup = Checkup(net) if wanted.health else None
-    task = _Task(net, inputs, keywords, make_objective, explain, autocast)
+    task = _Task(net, inputs, keywords, make_objective, explain, autocast, wants_loss)
     for number in range(1, passes + 1):
         reached = _one_pass(task, _Lookers(arrivals, ledger, checkup), number, last=number == passes)
         if number < passes:
             arrivals.end_pass()
     arrivals.finish()
     return GradientRun(
-        output_shape=tuple(reached.output.shape),
-        output_path=reached.path,
+        output_shape=tuple(reached.output.tensor.shape),
+        output_path=reached.output.path,
         objective=reached.objective.described,
         loss=float(reached.loss.detach()),
         before=before,
@@ -163,8 +167,16 @@ def run_passes(
         gradients=arrivals.kept,
         uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else None,
         traces=checkup.traces(_zero(net, arrivals.statistics)) if checkup else None,
-        weights=measure_all(parameters) if checkup else None,
+        weights=_weights(parameters, arrivals.statistics) if checkup else None,
     )
+
+
+def _weights(parameters: Sequence[nn.Parameter], gradients: Sequence[Statistics | None]) -> list[Statistics | None]:
+    present = [i for i, each in enumerate(gradients) if each is not None]
+    measured: list[Statistics | None] = [None] * len(parameters)
+    for i, statistics in zip(present, measure_all([parameters[i] for i in present]), strict=True):
+        measured[i] = statistics
+    return measured
 
 
 def _zero(net: nn.Module, statistics: Sequence[Statistics | None]) -> dict[str, nn.Parameter]:
@@ -183,10 +195,9 @@ class _Lookers(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """Where a forward pass ended: the output, where it stands in what the model returned, and the loss."""
+    """Where a forward pass ended."""
 
-    output: torch.Tensor
-    path: str
+    output: Output
     objective: Objective
     loss: torch.Tensor
 
@@ -198,9 +209,10 @@ class _Task:
     net: nn.Module
     inputs: Sequence[Any]
     keywords: Mapping[str, Any]
-    make_objective: Callable[[torch.Tensor], Objective]
+    make_objective: Callable[[Output], Objective]
     explain: Explain
     autocast: torch.dtype | None
+    wants_loss: bool
     objective: Objective | None = field(default=None, init=False)
 
     def forward(self) -> _Reached:
@@ -209,14 +221,13 @@ class _Task:
                 returned = self.net(*_copied(list(self.inputs)), **_copied(dict(self.keywords)))
             except (Exception, SystemExit) as error:
                 raise self.explain(list(_running(error)), error) from error
-            found = first_tensor(returned)
-            if found is None:
+            output = find_output(returned, wants_loss=self.wants_loss)
+            if output is None:
                 raise failure(f"the model returned no tensor but {type(returned).__name__}")
-            output, path = found
             self.objective = self.objective or self.make_objective(output)
-            loss = user_code.call_theirs("computing the loss", self.objective.compute, output)
+            loss = user_code.call_theirs("computing the loss", self.objective.compute, output.tensor)
         _check_loss(loss)
-        return _Reached(output, path, self.objective, loss)
+        return _Reached(output, self.objective, loss)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.autocast is None:

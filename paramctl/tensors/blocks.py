@@ -49,12 +49,12 @@ def draw_blocks(tensor: torch.Tensor, fills: Sequence[tuple[Fill, Stream]], chun
 
     """
     wide = precision_of(tensor.dtype)
-    spans = list(_spans(chunk * CHUNK, min((chunk + 1) * CHUNK, tensor.numel())))
-    longest = max(stop - start for start, stop in spans)
+    runs = list(spans(chunk * CHUNK, min((chunk + 1) * CHUNK, tensor.numel()), BLOCK))
+    longest = max(stop - start for start, stop in runs)
     memory = torch.empty(longest, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.view(-1)
     scratch = None if tensor.dtype == wide else torch.empty(longest, dtype=wide, device="cpu")
     generators = [(fill, stream(chunk)) for fill, stream in fills]
-    for start, stop in spans:
+    for start, stop in runs:
         block = memory[: stop - start] if tensor.is_meta else memory[start:stop]
         work = block if scratch is None else scratch[: stop - start]
         for fill, generator in generators:
@@ -73,9 +73,9 @@ def fill_blocks(tensor: torch.Tensor, fills: Sequence[tuple[Fill, Stream]]) -> N
             pass
 
 
-def _spans(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Yield where every block starts and stops."""
+def spans(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield where every run of so many elements starts and stops; the last may be a little longer."""
     while start < stop:
-        end = stop if stop - start < BLOCK + _VECTOR else start + BLOCK
+        end = stop if stop - start < size + _VECTOR else start + size
         yield start, end
         start = end

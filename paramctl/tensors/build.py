@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container as Holding
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -9,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from paramctl.errors import ParamctlError, Problem, nearest
+from paramctl.errors import ParamctlError, Position, Problem, nearest
 from paramctl.globs import compile_glob
 from paramctl.records import join
 from paramctl.spec.model import Container, Layer, Located, ModuleSpec, Repeat, Spec, unmatched_freeze
@@ -30,7 +31,9 @@ MODULE_BYTES = 4096
 """What a module object with two parameters takes, on the meta device; measured."""
 
 
-def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> BuiltModel:
+def build(
+    spec: Spec, *, dtype: str | None = None, seed: int | None = None, overwritten: Holding[str] | None = None
+) -> BuiltModel:
     """Build the model of a spec on the meta device, tied and frozen as the spec says.
 
     Args:
@@ -38,21 +41,23 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
         dtype: what floating parameters are made as, instead of what the spec says.
         seed: given where the model will get values: layers of the user's own are built on the CPU, each under the
             stream of this seed and its path, since their constructors alone know their values.
+        overwritten: given where the values are to be those of a script: all layers are then built on the CPU, after
+            `torch.manual_seed(seed)`, and only parameters of these names lose their values to the meta device.
 
     Raises:
         ParamctlError: if a constructor fails, a name does not exist, or a limit is passed.
 
     """
-    builder = _Builder(spec, dtype or spec.dtype, seed)
+    builder = _Builder(spec, dtype or spec.dtype, seed, overwritten)
     with initialization(enabled=False):
         extent = extent_of(
             spec,
-            build_holdings(spec, layers_of(spec.root), builder.dtype, _Builder(spec, builder.dtype, None).argument),
+            build_holdings(spec, layers_of(spec.root), builder.dtype, _Builder(spec, builder.dtype).argument),
         )
         ensure_fits(extent.modules * MODULE_BYTES, "the modules of this spec")
         if seed is not None and spec.imports:
             ensure_fits(extent.nbytes, "the values of the model")
-        net = builder.module(spec.root, "")
+        net = builder.root()
     assert isinstance(net, nn.Sequential), "the root of a spec is a Sequential"
     programs = Programs({}, complete=True)
     if seed is not None:
@@ -74,6 +79,8 @@ def build(spec: Spec, *, dtype: str | None = None, seed: int | None = None) -> B
         input=spec.input,
         input_hint=lambda: input_hint(spec),
         loss=spec.loss,
+        users_code=bool(spec.imports),
+        as_script=lambda names: build(spec, dtype=dtype, seed=seed, overwritten=names).net,
     )
 
 
@@ -146,11 +153,20 @@ def freeze(net: nn.Module, glob: Located) -> str | None:
 class _Builder:
     spec: Spec
     dtype: str | None
-    seed: int | None
+    seed: int | None = None
+    overwritten: Holding[str] | None = None
     origins: list[tuple[nn.Module, ModuleSpec]] = field(default_factory=list)
     instances: dict[int, dict[int, nn.Module]] = field(default_factory=lambda: {0: {}})
     initialized: set[int] = field(default_factory=set)
-    inside_users_layer: bool = False
+    inside_layer_with_values: bool = False
+
+    def root(self) -> nn.Module:
+        """Build the whole model."""
+        if self.overwritten is None or self.seed is None:
+            return self.module(self.spec.root, "")
+        with initialization(enabled=True), streams.global_stream(self.seed, "build"):
+            torch.manual_seed(self.seed)
+            return self.module(self.spec.root, "")
 
     def module(self, node: ModuleSpec, path: str) -> nn.Module:
         """Build a module, or return the one that the same node gave before in the same copy of its Repeat."""
@@ -186,16 +202,36 @@ class _Builder:
         return self.module(node, "")
 
     def layer(self, node: Layer, path: str) -> nn.Module:
-        """Build a layer: with values if it is the user's own, or an argument of one that may change them."""
+        """Build a layer: with values if it is the user's own, an argument of one that may change it, or a script's."""
         where = self.spec.position(node)
-        if self.inside_users_layer:
-            module = construct(node, where, device="cpu", dtype=self.dtype, build=self.argument)
-            self.initialized.add(id(module))
-            return module
-        if node.call.reference is None or self.seed is None:
+        if self.inside_layer_with_values:
+            return self.with_values(node, where)
+        if self.overwritten is None and (node.call.reference is None or self.seed is None):
             return construct(node, where, device="meta", dtype=self.dtype, build=self.argument)
-        self.inside_users_layer = True
-        with initialization(enabled=True), streams.global_stream(self.seed, path):
-            module = construct(node, where, device="cpu", dtype=self.dtype, build=self.argument)
-        self.inside_users_layer = False
+        self.inside_layer_with_values = True
+        if self.overwritten is None:
+            assert self.seed is not None, "layers are built with values where there is a seed"
+            with initialization(enabled=True), streams.global_stream(self.seed, path):
+                module = self.with_values(node, where)
+        else:
+            module = self.with_values(node, where)
+            _let_go(module, path, self.overwritten)
+        self.inside_layer_with_values = False
         return module
+
+    def with_values(self, node: Layer, where: Position) -> nn.Module:
+        """Build a layer on the CPU."""
+        module = construct(node, where, device="cpu", dtype=self.dtype, build=self.argument)
+        self.initialized.add(id(module))
+        return module
+
+
+def _let_go(module: nn.Module, path: str, overwritten: Holding[str]) -> None:
+    """Move the parameters whose values nobody needs to the meta device; ties are kept."""
+    on_meta: dict[int, nn.Parameter] = {}
+    for inner, owner in named_modules(module):
+        for attribute, parameter in list(owner.named_parameters(recurse=False, remove_duplicate=False)):
+            if join(join(path, inner) if inner else path, attribute) in overwritten:
+                empty = torch.empty_like(parameter, device="meta")
+                kept = on_meta.setdefault(id(parameter), nn.Parameter(empty, requires_grad=parameter.requires_grad))
+                setattr(owner, attribute, kept)

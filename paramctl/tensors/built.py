@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from torch import nn
 
+from paramctl.records import Inventory
 from paramctl.rules import InitRule
 from paramctl.spec.model import InputSpec, Loss, ModuleSpec
+from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import Programs
+from paramctl.tensors.unregistered import take_full_inventory
 
 if TYPE_CHECKING:
     from paramctl.tensors.backward import Explain
@@ -29,7 +32,10 @@ class BuiltModel:
         rules: its own init rules, which come before those of the command line.
         input: the input of its own for a forward pass.
         input_hint: tells which input it would take, where it has none of its own.
-        loss: what backward starts from.
+        loss: what backward starts from; None for the loss that the model returns, else the sum of its output.
+        users_code: whether code of the user's own is in it.
+        as_script: builds it once more with the values that a script's constructors draw, but for the parameters of
+            these names; None where its values are those already.
 
     """
 
@@ -41,7 +47,13 @@ class BuiltModel:
     rules: Sequence[InitRule] = ()
     input: InputSpec | None = None
     input_hint: Callable[[], str] = field(default=lambda: "give --input-shape")
-    loss: Loss = "sum"
+    loss: Loss | None = None
+    users_code: bool = False
+    as_script: Callable[[Container[str]], nn.Module] | None = None
+
+    def inventory(self) -> Inventory:
+        """List what the model holds, and, where code of the user's is in it, what that has not registered."""
+        return take_full_inventory(self.net) if self.users_code else take_inventory(self.net)
 
 
 Build: TypeAlias = Callable[[], BuiltModel]

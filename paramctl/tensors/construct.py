@@ -15,6 +15,7 @@ from paramctl.references import Reference
 from paramctl.spec.model import Argument, Container, DtypeName, Layer, LayerCall, ModuleSpec, Repeat
 from paramctl.spec.signatures import LayerSignature
 from paramctl.tensors import signatures, user_code
+from paramctl.tensors.meta import on_meta
 from paramctl.tensors.residual import Residual
 
 BuildModule: TypeAlias = Callable[[ModuleSpec], nn.Module]
@@ -97,7 +98,7 @@ def _user_layer(
 ) -> nn.Module:
     cls = user_layer(reference)
     try:
-        with torch.device(device):
+        with on_meta() if device == "meta" else torch.device(device):
             module = cls(*positional, **keywords)
     except Exception:
         if device != "meta":

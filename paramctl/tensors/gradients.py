@@ -24,6 +24,7 @@ def make_grad_report(
     *,
     passes: int,
     with_values: bool,
+    hist: bool = False,
     with_flow: bool = False,
     limits: Limits | None = None,
     notes: Sequence[str] = (),
@@ -36,6 +37,7 @@ def make_grad_report(
         run: what the passes left.
         passes: how many there were.
         with_values: whether the elements of gradients are shown.
+        hist: whether there are histograms of them.
         with_flow: whether there is a norm for each layer.
         limits: those of the checks; None where nobody asked for checks.
         notes: what the user should know besides.
@@ -73,6 +75,7 @@ def make_grad_report(
         health=health,
         with_uses=run.uses is not None,
         with_values=with_values,
+        with_histograms=hist,
         notes=tuple(notes),
     )
 

@@ -111,13 +111,15 @@ class Drawing:
             ParamctlError: if numbers of a rule overflow together.
 
         """
-        fills = [
-            (self._fill_of(step), partial(streams.generator, seed, self.plan.target.record.name, i))
-            for i, step in enumerate(self.steps)
-        ]
+        name = self.plan.target.record.name
+        fills = [(fill, partial(streams.generator, seed, name, i)) for i, fill in enumerate(self.fills())]
         for start, block in draw_blocks(self.tensor if values is None else values, fills, chunk):
             self._zero_padding(block, start)
             yield start, block
+
+    def fills(self) -> list[Fill]:
+        """Return what the steps of a drawing that `is_blockwise` do to a run of elements, in order."""
+        return [self.fill_of(step) for step in self.steps]
 
     def draw(self, seed: int) -> torch.Tensor:
         """Return the values: new ones on the CPU for a tensor on meta, else the tensor itself, changed in place.
@@ -141,7 +143,7 @@ class Drawing:
                     self._fill(work, step, partial(streams.generator, seed, record.name, i))
                 else:
                     with streams.global_stream(seed, record.name, i):
-                        _call_function(step, record.name, work, requires_grad=self.tensor.requires_grad)
+                        call_function(step, record.name, work, requires_grad=self.tensor.requires_grad)
             self._zero_padding(work.view(-1), 0)
         if work.data_ptr() != values.data_ptr():
             values.copy_(work)
@@ -154,8 +156,8 @@ class Drawing:
             else:
                 kernels.fill(work, step.label, step.options, stream)
 
-    def _fill_of(self, step: InitRule) -> Fill:
-        """Return what an elementwise step does to a block."""
+    def fill_of(self, step: InitRule) -> Fill:
+        """Return what an elementwise step does to a run of elements."""
         call = self._elementwise(step)
         assert call is not None, "the drawing is blockwise"
         scheme, options = call
@@ -195,7 +197,8 @@ class Drawing:
     def _zero_padding(self, elements: torch.Tensor, start: int) -> None:
         """Set what belongs to the padding row to zero, of a run of elements whose first one has the number `start`."""
         first, last = (max(place - start, 0) for place in self._padding)
-        elements[first:last] = 0
+        if first < last:  # there are dtypes that torch cannot fill at all
+            elements[first:last] = 0
 
     @contextmanager
     def explaining(self, step: InitRule) -> Iterator[None]:
@@ -212,12 +215,14 @@ class Drawing:
             raise failure(message, where=step.where) from error
 
 
-def describe_initialized(drawing: Drawing, values: torch.Tensor, *, with_values: bool) -> InitializedParameter:
+def describe_initialized(
+    drawing: Drawing, values: torch.Tensor, *, with_values: bool, hist: bool = False
+) -> InitializedParameter:
     """Measure what a drawing gave, and hold it against what its formulas promise."""
-    return describe_measured(drawing, measure(values), TensorValues(values) if with_values else None)
+    return describe_measured(drawing, measure(values, hist=hist), TensorValues(values) if with_values else None)
 
 
-def describe_measured(drawing: Drawing, stats: Statistics, values: Values | None = None) -> InitializedParameter:
+def describe_measured(drawing: Drawing, stats: Statistics | None, values: Values | None = None) -> InitializedParameter:
     """Hold the statistics of what a drawing gave against what its formulas promise."""
     target = drawing.plan.target
     record = target.record
@@ -231,14 +236,20 @@ def describe_measured(drawing: Drawing, stats: Statistics, values: Values | None
         rules=tuple(AppliedRule(scheme=rule.label, args=rule.options) for rule in drawing.plan.rules),
         stats=stats,
         expected=expected,
-        deviates=None if expected is None else deviates(record, stats, expected),
+        deviates=None if expected is None or stats is None else deviates(record, stats, expected),
         note=drawing.plan.note,
         replaced=len(drawing.plan.rules) - len(drawing.plan.steps),
         values=values,
     )
 
 
-def _call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> None:
+def call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> None:
+    """Call a function of the user's own on the values of a parameter.
+
+    Raises:
+        ParamctlError: if it fails, or does not change what it is given in place.
+
+    """
     assert rule.function is not None, "plan_drawings imports the functions first"
     parameter = nn.Parameter(values, requires_grad=requires_grad)
     with torch.no_grad():

@@ -12,8 +12,8 @@ from torch.nn.parameter import is_lazy
 from paramctl.errors import failure
 
 
-def check_module(module: object) -> None:
-    """Refuse what is no module, and a module that does not know its shapes yet.
+def check_module(module: object, where: str = "module") -> None:
+    """Refuse what is no module, and a module that does not know its shapes yet; `where` names it in messages.
 
     Raises:
         ParamctlError: naming the type of what was given, or the first tensor without a shape.
@@ -21,12 +21,12 @@ def check_module(module: object) -> None:
     """
     if not isinstance(module, nn.Module):
         given = f"the class {module.__name__}" if inspect.isclass(module) else type(module).__name__
-        raise failure(f"expected a torch.nn.Module, not {given}", where="module", hint=_module_hint(module))
+        raise failure(f"expected a torch.nn.Module, not {given}", where=where, hint=_module_hint(module))
     lazy = [name for name, tensor in named_tensors(module) if is_lazy(tensor)]
     if lazy:
         others = f", and {len(lazy) - 1:,} more have none" if lazy[1:] else ""
         hint = "run the model on an input first: its lazy layers then take their shapes from it"
-        raise failure(f"{lazy[0]} has no shape yet{others}", where="module", hint=hint)
+        raise failure(f"{lazy[0]} has no shape yet{others}", where=where, hint=hint)
 
 
 def check_memory(named: Iterable[tuple[str, torch.Tensor]]) -> None:
@@ -42,7 +42,7 @@ def check_memory(named: Iterable[tuple[str, torch.Tensor]]) -> None:
             raise failure(f"{name} is on the meta device", hint=hint)
 
 
-def check_python(module: nn.Module) -> None:
+def check_python(module: nn.Module, where: str = "module") -> None:
     """Refuse a module that TorchScript compiled: it has no hooks, and its modules cannot be told apart.
 
     Raises:
@@ -53,7 +53,7 @@ def check_python(module: nn.Module) -> None:
         if isinstance(each, torch.jit.RecursiveScriptModule):  # type: ignore[attr-defined]  # it is there
             name = f"{path} is" if path else "the module is"
             hint = "give the module that it was compiled from; list_parameters and find_shared take either"
-            raise failure(f"{name} compiled by TorchScript", where="module", hint=hint)
+            raise failure(f"{name} compiled by TorchScript", where=where, hint=hint)
 
 
 def named_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

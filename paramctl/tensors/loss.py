@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from math import prod
 from typing import Any
 
@@ -28,28 +28,68 @@ def draw_tensor(shape: tuple[int, ...], fill: Fill, dtype: torch.dtype, generato
     return draws[fill.name]().to(dtype)
 
 
-def draw_input(spec: InputSpec, model_dtype: torch.dtype, seed: int) -> torch.Tensor:
-    """Return the input of a forward pass."""
+def draw_input(spec: InputSpec, model_dtype: torch.dtype, seed: int, *address: str | int) -> torch.Tensor:
+    """Return an input of a forward pass; `address` tells it from the first one, and has a stream of its own."""
     if spec.dtype is not None:
         dtype = getattr(torch, spec.dtype)
     else:
         dtype = torch.int64 if spec.fill.name == "randint" else model_dtype
-    return draw_tensor(spec.shape, spec.fill, dtype, streams.generator(seed, "input"))
+    return draw_tensor(spec.shape, spec.fill, dtype, streams.generator(seed, "input", *address))
 
 
-def first_tensor(output: Any, path: str = "output") -> tuple[torch.Tensor, str] | None:
-    """Return the first floating tensor in what a model returned, and where it stands in it."""
-    if isinstance(output, torch.Tensor):
-        return output, path
-    if isinstance(output, Mapping):
-        items = [(value, f"{path}[{key!r}]") for key, value in output.items()]
-    elif isinstance(output, tuple | list):
-        items = [(value, f"{path}[{i}]") for i, value in enumerate(output)]
-    else:
-        return None
-    found = [each for value, place in items if (each := first_tensor(value, place)) is not None]
-    floating = (each for each in found if each[0].is_floating_point())
-    return next(floating, found[0] if found else None)
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The tensor that backward starts from, or a loss is computed of, in what a model returned.
+
+    Attributes:
+        tensor: the tensor.
+        path: where it stands; ``output`` where it is all that was returned.
+        is_loss: whether the model returned it as its loss.
+
+    """
+
+    tensor: torch.Tensor
+    path: str = "output"
+    is_loss: bool = False
+
+
+def find_output(returned: Any, *, wants_loss: bool) -> Output | None:
+    """Return the loss in what a model returned if it is wanted, else the first floating tensor, else the first tensor.
+
+    The loss is a real number in a mapping or an object under the name ``loss``, as Hugging Face models return it.
+    """
+    items = _items(returned, "output")
+    loss = next((Output(value, path, is_loss=True) for name, value, path in items if _is_loss(name, value)), None)
+    if loss is not None and wants_loss:
+        return loss
+    found = list(_tensors(returned, "output"))
+    others = [each for each in found if loss is None or each.tensor is not loss.tensor]
+    floating = [each for each in others or found if each.tensor.is_floating_point()]
+    return next(iter(floating or others or found), None)
+
+
+def _is_loss(name: object, value: Any) -> bool:
+    return name == "loss" and isinstance(value, torch.Tensor) and value.numel() == 1 and value.is_floating_point()
+
+
+def _tensors(value: Any, path: str) -> Iterator[Output]:
+    if isinstance(value, torch.Tensor):
+        yield Output(value, path)
+    for _, item, place in _items(value, path):
+        yield from _tensors(item, place)
+
+
+def _items(value: Any, path: str) -> list[tuple[object, Any, str]]:
+    """Return the name, the value and the path of what a container or a dataclass holds; anything else holds nothing."""
+    if isinstance(value, Mapping):
+        return [(key, each, f"{path}[{key!r}]") for key, each in value.items()]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return [(name, getattr(value, name), f"{path}.{name}") for name in value._fields]
+    if isinstance(value, tuple | list):
+        return [(i, each, f"{path}[{i}]") for i, each in enumerate(value)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [(each.name, getattr(value, each.name), f"{path}.{each.name}") for each in fields(value)]
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +98,13 @@ class Objective:
 
     compute: Callable[[torch.Tensor], torch.Tensor]
     described: str
+
+
+def objective_of(found: Output, loss: Loss | None, fill: Fill, seed: int) -> Objective:
+    """Return the loss that the model returned if none is named, else the loss of this name, by default the sum."""
+    if loss is None and found.is_loss:
+        return Objective(torch.sum, "the model's own")
+    return make_objective(loss or "sum", found.tensor, fill, seed)
 
 
 def make_objective(loss: Loss, output: torch.Tensor, fill: Fill, seed: int) -> Objective:

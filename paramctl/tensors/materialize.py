@@ -69,6 +69,8 @@ def materialize(
             replaced[id(tensor)] = nn.Parameter(values, requires_grad=tensor.requires_grad)
         else:
             tensor.data = values
+            if tensor.grad is not None:
+                tensor.grad = tensor.grad.to(device)
     for name, buffer in net.named_buffers():
         values = draw_buffer(name, buffer, programs, seed).to(device)
         if buffer.is_meta:
@@ -86,15 +88,9 @@ def materialize(
 
 
 def needed_bytes(net: nn.Module) -> int:
-    """Return the bytes that drawing a model takes when all of it is kept: each parameter and buffer counts once."""
+    """Return the bytes that drawing a model takes when all of it is kept: each tensor without values counts once."""
     tensors = (*net.parameters(), *net.buffers())
-    return sum(map(bytes_of, tensors)) + max(map(float32_bytes, tensors), default=0)
-
-
-def largest_bytes(net: nn.Module) -> int:
-    """Return the bytes that drawing a model takes when one parameter or buffer is kept at a time."""
-    tensors = (*net.parameters(), *net.buffers())
-    return max((bytes_of(tensor) + float32_bytes(tensor) for tensor in tensors), default=0)
+    return sum(bytes_of(each) for each in tensors if each.is_meta) + max(map(float32_bytes, tensors), default=0)
 
 
 def float32_bytes(tensor: torch.Tensor) -> int:

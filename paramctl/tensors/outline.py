@@ -35,10 +35,9 @@ def outline(
     """
     if spec.aliased or spec.ties or spec.composed:
         from paramctl.tensors.build import build
-        from paramctl.tensors.collect import take_inventory
 
         model = build(spec, dtype=dtype)
-        return take_inventory(model.net), [*model.notes]
+        return model.inventory(), [*model.notes]
     return spec_outline.outline(spec, _holdings(spec, dtype or spec.dtype), buffers=buffers, modules=modules)
 
 

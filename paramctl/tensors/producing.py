@@ -19,6 +19,7 @@ from paramctl.tensors.initialize import Drawing, describe_measured
 from paramctl.tensors.statistics import BLOCK, Partial, measure, measure_block
 from paramctl.tensors.threads import Budget, available_threads, in_order, one_thread_each
 from paramctl.tensors.values import TensorValues
+from paramctl.watching import Advance
 
 Put: TypeAlias = Callable[[int, int, torch.Tensor], None]
 """Takes elements of a tensor of the model: its `id()`, the number of the first element, and the elements. It is called
@@ -32,7 +33,13 @@ _WHOLE_AT_ONCE: Final = 2**28
 
 
 def produce(
-    drawings: Sequence[Drawing], seed: int, put: Put, *, threads: int | None = None, with_values: bool = False
+    drawings: Sequence[Drawing],
+    seed: int,
+    put: Put,
+    *,
+    threads: int | None = None,
+    with_values: bool = False,
+    hist: bool = False,
 ) -> list[InitializedParameter]:
     """Draw and measure every parameter.
 
@@ -44,13 +51,14 @@ def produce(
         put: takes the values.
         threads: how many threads draw and measure; None for as many as there are cores for this process.
         with_values: whether the reports hold the elements; then every parameter is drawn whole, and kept.
+        hist: whether their statistics have histograms.
 
     Raises:
         ParamctlError: if a rule cannot be followed, or the values cannot be put.
 
     """
     workers = threads or available_threads()
-    producer = _Producer(seed, put, with_values, Budget(workers * _WHOLE_AT_ONCE))
+    producer = _Producer(seed, put, with_values, hist, Budget(workers * _WHOLE_AT_ONCE))
     numbers: dict[str, list[int]] = {"alone": [], "whole": [], "blockwise": []}
     for i, drawing in enumerate(drawings):
         numbers[_way(drawing, with_values=with_values)].append(i)
@@ -82,13 +90,14 @@ class _Producer:
     seed: int
     put: Put
     with_values: bool
+    hist: bool
     budget: Budget
     stop: Event = field(default_factory=Event)
 
     def alone(self, drawing: Drawing, threads: int) -> InitializedParameter:
         values = drawing.draw(self.seed)
         self.put(id(drawing.tensor), 0, values)
-        stats = measure(values, threads=threads)
+        stats = measure(values, threads=threads, hist=self.hist)
         return describe_measured(drawing, stats, TensorValues(values) if self.with_values else None)
 
     def whole(self, drawing: Drawing) -> InitializedParameter:
@@ -101,8 +110,22 @@ class _Producer:
             if self.stop.is_set():
                 break
             self.put(id(drawing.tensor), start, block)
-            partials += map(measure_block, torch.split(block, BLOCK))
+            partials += (measure_block(part, hist=self.hist) for part in torch.split(block, BLOCK))
         return partials
+
+
+def drop(_: int, __: int, ___: torch.Tensor) -> None:
+    """Take values that nobody asked to keep."""
+
+
+def watched(put: Put, advance: Advance) -> Put:
+    """Return what puts elements and tells how many bytes they are."""
+
+    def put_and_advance(key: int, start: int, elements: torch.Tensor) -> None:
+        put(key, start, elements)
+        advance(bytes_of(elements))
+
+    return put_and_advance
 
 
 def bytes_needed(drawings: Sequence[Drawing], *, copies: int) -> int:

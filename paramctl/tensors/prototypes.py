@@ -11,6 +11,7 @@ from paramctl.spec.model import Layer, LayerCall, Spec
 from paramctl.spec.paths import path_text
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.construct import BuildModule, construct, initialization
+from paramctl.tensors.unregistered import take_full_inventory
 
 
 def build_holdings(
@@ -41,7 +42,8 @@ def build_holdings(
                 failed.add(layer.call)
                 problems += [replace(each, path=each.path or path_text(layer.path)) for each in error.problems]
             else:
-                built[layer.call] = take_inventory(module)
+                take = take_inventory if layer.call.reference is None else take_full_inventory
+                built[layer.call] = take(module)
     if problems:
         raise ParamctlError(*problems)
     return built

@@ -35,6 +35,8 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
 """The format's name of each dtype that it can hold."""
 
 _ALIGNMENT = 8
+_PIECE: Final = 2**15
+"""Bytes of one write. For a longer one Linux looks for as much contiguous memory, which takes several times as long."""
 _MAX_HEADER = 100_000_000
 """The longest header, in bytes, that the library reads."""
 
@@ -56,11 +58,7 @@ def writing(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[s
 
     """
     header, offsets, size = _layout(path, tensors, metadata)
-    free = shutil.disk_usage(path.parent).free
-    if size > free:
-        raise failure(
-            f"the file would take {text.size(size)} of disk; {text.size(free)} are free", where=str(path.parent)
-        )
+    ensure_room(path.parent, size, "the file")
     with path.open("wb") as file:
         file.write(header)
         file.flush()
@@ -75,6 +73,19 @@ def writing(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[s
         yield place
 
 
+def ensure_room(directory: Path, nbytes: int, what: str) -> None:
+    """Refuse to write what the disk cannot hold.
+
+    Raises:
+        ParamctlError: with the bytes needed and the bytes free.
+
+    """
+    free = shutil.disk_usage(directory).free
+    if nbytes > free:
+        message = f"{what} would take {text.size(nbytes)} of disk; {text.size(free)} are free"
+        raise failure(message, where=str(directory))
+
+
 def _reserve(descriptor: int, size: int) -> None:
     """Give a file its size, and its disk where the system can: what is reserved is written to three times as fast."""
     if hasattr(os, "posix_fallocate"):
@@ -85,7 +96,7 @@ def _reserve(descriptor: int, size: int) -> None:
 
 def _write_at(descriptor: int, memory: memoryview, offset: int) -> None:
     while memory:
-        written = os.pwrite(descriptor, memory, offset)
+        written = os.pwrite(descriptor, memory[:_PIECE], offset)
         memory, offset = memory[written:], offset + written
 
 

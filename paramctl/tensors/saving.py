@@ -1,11 +1,12 @@
-"""A model's state -> a file: safetensors, where a tie is stored once, or what `torch.save` makes of a state dict."""
+"""A model's state -> files: safetensors, where a tie is stored once, or what `torch.save` makes of a state dict."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,9 +15,11 @@ from torch import nn
 from paramctl.errors import failure
 from paramctl.files import replacing
 from paramctl.records import join
+from paramctl.shards import index_path, older_files, shard_path, split
 from paramctl.tensors import safetensors_file, user_code
-from paramctl.tensors.collect import named_modules
+from paramctl.tensors.collect import bytes_of, named_modules
 from paramctl.tensors.producing import Put
+from paramctl.tensors.sharded_file import writing_shards
 
 _WHERE = "--out"
 
@@ -59,46 +62,133 @@ def holds_nothing(path: Path) -> bool:
     return path.suffix == ".safetensors"
 
 
-@contextmanager
-def writing_state(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
-    """Give what takes the values of a model's tensors, and have them in the file once the block has succeeded.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The files that a state is written to.
+
+    Attributes:
+        out: the file that the user named; its suffix is the format.
+        shards: the shards that are written instead, with the ids of their tensors; none where one file holds all.
+        older: files of a model that was written to `out` before; they are removed once the new ones are there.
+
+    """
+
+    out: Path
+    shards: Mapping[Path, Sequence[int]] = field(default_factory=dict)
+    older: Sequence[Path] = ()
+
+    @property
+    def written(self) -> Path:
+        """The file that a loader is given: the index of the shards, where there are any."""
+        return index_path(self.out) if self.shards else self.out
+
+
+def plan_target(
+    out: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]], max_shard_size: int | None
+) -> Target:
+    """Decide which files a state is written to.
 
     Args:
-        path: the file; its suffix is the format.
+        out: the file that the user named.
+        tensors: the tensors of the model, by their ids.
+        names: the names of each that is stored, by the same ids.
+        max_shard_size: the most bytes of tensors in a shard; None for one file whatever its size.
+
+    """
+    if max_shard_size is None:
+        return Target(out)
+    ids = {first: key for key, (first, *_) in names.items()}
+    parts = split({name: bytes_of(tensors[key]) for name, key in ids.items()}, max_shard_size)
+    shards: dict[Path, list[int]] = {}
+    if len(parts) > 1:
+        for number, part in enumerate(parts, 1):
+            shards[shard_path(out, number, len(parts))] = [ids[name] for name in part]
+    return Target(out, shards, older_files(out, list(shards)))
+
+
+@contextmanager
+def writing_state(target: Target, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
+    """Give what takes the values of a model's tensors, and have them in the files once the block has succeeded.
+
+    Args:
+        target: the files.
         tensors: the tensors of the model, by their ids; only shapes and dtypes count.
         names: the names of each that is stored, by the same ids.
 
     Raises:
-        ParamctlError: if the file cannot be written, or the format cannot hold a dtype.
+        ParamctlError: if a file cannot be written, or the format cannot hold a dtype.
 
     """
+    with _in_shards(target, tensors, names) if target.shards else _in_one_file(target.out, tensors, names) as put:
+        yield put
+    for path in target.older:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise failure(f"cannot remove {path}: {error.strerror or error}", where=_WHERE) from error
+
+
+def notes_on(target: Target, names: Mapping[int, list[str]]) -> list[str]:
+    """Return what is to be known of the files: how their ties are loaded, and what became of those before them."""
+    return [*_on_ties(target, names), *_on_older_files(target)]
+
+
+def _on_ties(target: Target, names: Mapping[int, list[str]]) -> Iterator[str]:
+    tied = [other for _, *others in names.values() for other in others]
+    if tied and target.out.suffix == ".safetensors":
+        restored = "safetensors.torch.load_model restores the tie"
+        if target.shards:
+            restored = "a model that ties them itself takes each shard by load_state_dict(shard, strict=False)"
+        yield f"{_few(tied)}: stored under the first of its names; {restored}"
+
+
+def _on_older_files(target: Target) -> Iterator[str]:
+    if target.older:
+        yield f"removed {_few([str(path) for path in target.older])}, of the model that was there before"
+    index = index_path(target.out)
+    if not target.shards and target.out.suffix == ".safetensors" and index.is_file():
+        yield f"{index} stands beside {target.out.name}, and some loaders of the directory take the model that it lists"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if names[3:] else "")
+
+
+@contextmanager
+def _in_shards(target: Target, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
+    stored = {key: first for key, (first, *_) in names.items()}
+    shards = {path: {stored[key]: tensors[key] for key in keys} for path, keys in target.shards.items()}
+    with writing_shards(target.out, shards, _ties(names), _WHERE) as place:
+        yield _putting(place, stored)
+
+
+@contextmanager
+def _in_one_file(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
     with replacing(path, _WHERE) as temporary, _WRITERS[path.suffix](temporary, tensors, names) as put:
         yield put
 
 
-def notes_on_ties(path: Path, names: Mapping[int, list[str]]) -> list[str]:
-    """Return the note on how a file with ties is loaded, where its format stores each tensor once."""
-    tied = [other for _, *others in names.values() for other in others]
-    if path.suffix != ".safetensors" or not tied:
-        return []
-    listed = ", ".join(tied[:3]) + (f" and {len(tied) - 3:,} more" if tied[3:] else "")
-    return [f"{listed}: stored under the first of its names; safetensors.torch.load_model restores the tie"]
+def _putting(place: safetensors_file.Place, stored: Mapping[int, str]) -> Put:
+    """Return what puts the elements of the tensors that are stored, by their ids, and drops all others."""
+
+    def put(key: int, start: int, elements: torch.Tensor) -> None:
+        if key in stored:
+            place(stored[key], start, elements)
+
+    return put
+
+
+def _ties(names: Mapping[int, list[str]]) -> dict[str, str]:
+    """Return the names that nothing is stored under, with those that their tensors are stored under."""
+    return {other: first for first, *others in names.values() for other in others}
 
 
 @contextmanager
 def _safetensors(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
-    metadata = {"format": "pt"}
-    for first, *others in names.values():
-        metadata |= dict.fromkeys(others, first)
     stored = {key: first for key, (first, *_) in names.items()}
     named = {name: tensors[key] for key, name in stored.items()}
-    with _seekable(path) as file, safetensors_file.writing(file, named, metadata) as place:
-
-        def put(key: int, start: int, elements: torch.Tensor) -> None:
-            if key in stored:
-                place(stored[key], start, elements)
-
-        yield put
+    with _seekable(path) as file, safetensors_file.writing(file, named, {"format": "pt", **_ties(names)}) as place:
+        yield _putting(place, stored)
 
 
 @contextmanager

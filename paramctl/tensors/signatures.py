@@ -11,6 +11,7 @@ import json
 import sys
 import types
 import typing
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -60,9 +61,27 @@ def entry_of(layer: type[nn.Module]) -> Entry:
     Where the constructor is ``(*args, **kwargs)``, its first typed overload counts, else that of the class it extends;
     a class without a constructor of its own takes no arguments.
     """
+    entry = _entry(_constructor_parameters(layer))
+    if issubclass(layer, LazyModuleMixin):
+        entry.append("lazy")
+    return entry
+
+
+def signature_of_callable(function: Callable[..., Any], name: str) -> LayerSignature:
+    """Return the signature of a module class or of any other callable, under a name for messages."""
+    if isinstance(function, type) and issubclass(function, nn.Module):
+        return signature_of_class(function)
+    try:
+        parameters = list(_signature(function).parameters.values())
+    except (TypeError, ValueError):  # some callables written in C tell none
+        return signature_of(name, ["**kwargs"])
+    return signature_of(name, _entry(parameters))
+
+
+def _entry(parameters: Iterable[inspect.Parameter]) -> list[str | list[Any]]:
     entry: list[str | list[Any]] = []
     keyword_only = False
-    for parameter in _constructor_parameters(layer):
+    for parameter in parameters:
         if parameter.kind is parameter.VAR_POSITIONAL:
             entry.append("*args")
             keyword_only = True
@@ -73,8 +92,6 @@ def entry_of(layer: type[nn.Module]) -> Entry:
                 entry.append("*")
                 keyword_only = True
             entry.append(_described(parameter))
-    if issubclass(layer, LazyModuleMixin):
-        entry.append("lazy")
     return entry
 
 
@@ -94,10 +111,10 @@ def _constructor_parameters(layer: type[nn.Module]) -> list[inspect.Parameter]:
     return variadic
 
 
-def _signature(function: types.FunctionType) -> inspect.Signature:
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
         return inspect.signature(function, eval_str=True)
-    except NameError:  # an annotation that only type checkers can resolve
+    except Exception:  # noqa: BLE001  an annotation that only type checkers can resolve is code that fails in any way
         return inspect.signature(function)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
+from typing import Final
 
 import torch
 
 from paramctl.records import Statistics
+from paramctl.tensors.histograms import Bins, grid_of
 from paramctl.tensors.threads import available_threads, one_thread, one_thread_each
 
 BLOCK = 2**16
@@ -29,10 +32,25 @@ _SAFE = (1e-15, 1e15)
 _CANCELLATION = 2.0
 """Where the squares exceed the squared deviations by this factor, their difference loses digits."""
 
+MEASURED: Final = frozenset(
+    {
+        *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
+        *(torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5m2, torch.float8_e5m2fnuz, torch.float8_e8m0fnu),
+        *(torch.int8, torch.int16, torch.int32, torch.int64),
+        *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+        torch.bool,
+        *(torch.complex32, torch.complex64, torch.complex128),
+    }
+)
+"""The dtypes whose elements are measured. The others (sub-byte, bits, packed, quantized) torch converts to none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The sums of some elements: of the finite ones the number, mean, squared deviations, extremes and squares."""
+    """The sums of some elements: of the finite ones the number, mean, squared deviations, extremes and squares.
+
+    `bins` counts the finite ones by their size, where that was asked for.
+    """
 
     finite: int = 0
     mean: float = 0.0
@@ -43,6 +61,7 @@ class Partial:
     zeros: int = 0
     nan: int = 0
     inf: int = 0
+    bins: Bins | None = None
 
     def merged(self, other: Partial) -> Partial:
         """Merge two disjoint sets of elements (Chan, Golub & LeVeque 1979, Updating formulae …)."""
@@ -59,6 +78,7 @@ class Partial:
             zeros=self.zeros + other.zeros,
             nan=self.nan + other.nan,
             inf=self.inf + other.inf,
+            bins=self.bins.merged(other.bins) if self.bins and other.bins else self.bins or other.bins,
         )
 
     def statistics(self) -> Statistics:
@@ -73,59 +93,77 @@ class Partial:
             zeros=self.zeros,
             nan=self.nan,
             inf=self.inf,
+            histogram=None if self.bins is None else self.bins.histogram(),
         )
 
 
-def measure(tensor: torch.Tensor, *, threads: int | None = None) -> Statistics:
+def measure(tensor: torch.Tensor, *, threads: int | None = None, hist: bool = False) -> Statistics | None:
     """Return the statistics of a tensor; of complex elements, those of their magnitudes.
 
     The result does not depend on the number of threads: blocks are merged in order.
 
     Args:
-        tensor: a dense tensor of any dtype, with values.
+        tensor: a dense tensor with values.
         threads: how many threads measure blocks; None for as many as there are cores for this process.
+        hist: whether the elements are counted by their size, too.
+
+    Returns:
+        None where torch has no arithmetic for the dtype, see `MEASURED`.
+
     """
+    if tensor.dtype not in MEASURED:
+        return None
     flat = _flat(tensor.detach())
     if flat.numel() <= _UNTHREADED:
-        return measure_block(flat).statistics()
+        return measure_block(flat, hist=hist).statistics()
     if flat.numel() <= _SERIAL:
         with one_thread():
-            return measure_block(flat).statistics()
+            return measure_block(flat, hist=hist).statistics()
     blocks = torch.split(flat, BLOCK)
     workers = min(threads or available_threads(), len(blocks))
     if workers == 1:
         with one_thread():
-            return _merged(map(measure_block, blocks)).statistics()
+            return _merged(measure_block(block, hist=hist) for block in blocks).statistics()
     share = -(-len(blocks) // (8 * workers))
     runs = [blocks[i : i + share] for i in range(0, len(blocks), share)]
     with one_thread_each(workers) as pool:
-        return _merged(chain.from_iterable(pool.map(_measure_run, runs))).statistics()
+        return _merged(chain.from_iterable(pool.map(partial(_measure_run, hist=hist), runs))).statistics()
 
 
-def measure_in_turn(tensor: torch.Tensor) -> Statistics:
+def measure_in_turn(tensor: torch.Tensor, *, hist: bool = False) -> Statistics:
     """Return the statistics of a tensor as `measure` does, block after block on torch's own threads.
 
     That is for a tensor that is in cache, between operations of torch's: its threads are awake then, and would fight
     with others for the cores. The last bits may depend on their number.
+
+    Args:
+        tensor: a dense tensor with values, of a dtype in `MEASURED`.
+        hist: whether the elements are counted by their size, too.
+
     """
     flat = _flat(tensor.detach())
-    return _merged(map(measure_block, torch.split(flat, _IN_TURN))).statistics()
+    return _merged(measure_block(block, hist=hist) for block in torch.split(flat, _IN_TURN)).statistics()
 
 
-def measure_block(block: torch.Tensor) -> Partial:
-    """Return the sums of one block: a vector of any dtype, of which no gradient is taken."""
-    return _measure(_as_float(block))
+def measure_block(block: torch.Tensor, *, hist: bool = False) -> Partial:
+    """Return the sums of one block: a vector of a dtype in `MEASURED`, of which no gradient is taken."""
+    wide = _as_float(block)
+    sums = _measure(wide)
+    if not hist:
+        return sums
+    finite = wide if sums.finite == wide.numel() else wide[wide.isfinite()]
+    return replace(sums, bins=Bins.count(finite, sums.least, sums.largest, grid_of(block.dtype)))
 
 
 def _merged(partials: Iterator[Partial]) -> Partial:
     total = Partial()
-    for partial in partials:
-        total = total.merged(partial)
+    for each in partials:
+        total = total.merged(each)
     return total
 
 
-def _measure_run(blocks: tuple[torch.Tensor, ...]) -> list[Partial]:
-    return [measure_block(block) for block in blocks]
+def _measure_run(blocks: tuple[torch.Tensor, ...], *, hist: bool) -> list[Partial]:
+    return [measure_block(block, hist=hist) for block in blocks]
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:

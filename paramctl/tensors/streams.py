@@ -10,7 +10,7 @@ import hashlib
 import operator
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -30,17 +30,45 @@ def generator(seed: int, *address: str | int) -> torch.Generator:
 @contextmanager
 def global_stream(seed: int, *address: str | int) -> Iterator[None]:
     """Put the global generators of torch, Python and NumPy (if it is loaded) at the start of a stream for a while."""
+    with _restored_generators():
+        torch.set_rng_state(_state(seed, address))
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            torch.cuda.manual_seed_all(int.from_bytes(_digest(seed, address, 8)) >> 1)
+        random.seed(_digest(seed, address))
+        numpy = sys.modules.get("numpy")
+        if numpy:
+            numpy.random.seed(list(_digest(seed, address)))
+        yield
+
+
+@contextmanager
+def manual_seed(seed: int) -> Iterator[Callable[[], None]]:
+    """Seed the global generators for a while, as a script does that begins with `torch.manual_seed(seed)`.
+
+    Yields:
+        What seeds them once more.
+
+    """
+
+    def reseed() -> None:
+        torch.manual_seed(seed)
+        random.seed(seed)
+        numpy = sys.modules.get("numpy")
+        if numpy:
+            numpy.random.seed(seed % 2**32)
+
+    with _restored_generators():
+        reseed()
+        yield reseed
+
+
+@contextmanager
+def _restored_generators() -> Iterator[None]:
     numpy = sys.modules.get("numpy")
     torch_before, python_before = torch.get_rng_state(), random.getstate()
     numpy_before = numpy.random.get_state() if numpy else None
     cuda_before = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]  # torch leaves it untyped
     try:
-        torch.set_rng_state(_state(seed, address))
-        if cuda_before:
-            torch.cuda.manual_seed_all(int.from_bytes(_digest(seed, address, 8)) >> 1)
-        random.seed(_digest(seed, address))
-        if numpy:
-            numpy.random.seed(list(_digest(seed, address)))
         yield
     finally:
         torch.set_rng_state(torch_before)

@@ -27,6 +27,8 @@ _NOT_THEIRS = (
     *(f"{Path(file).resolve().parent}{os.sep}" for file in (torch.__file__, importlib.__file__) if file),
     "<frozen",
 )
+_MOST_FRAMES = 12
+_MISSING = object()
 
 
 def load(reference: Reference) -> object:
@@ -39,20 +41,31 @@ def load(reference: Reference) -> object:
         ParamctlError: if the file, module or name is missing, or if its code fails.
 
     """
-    if reference.path is not None:
+    with on_path(reference):
+        if reference.path is None:
+            module, rest = _import_longest(reference)
+            return _attribute(module, rest, module.__name__) if rest else module
         path = reference.path
         try:
             known = path.is_file()
         except OSError as error:  # a name that no file can have
             raise failure(f"cannot read {path}: {error.strerror}") from error
         if not known:
-            raise failure(f"there is no file {path}")
-        with _first_on_path(path.resolve().parent):
-            module = call_theirs(f"importing {path}", _import_file, path.resolve())
+            raise failure(f"there is no file {path}", hint=_file_like(path))
+        module = call_theirs(f"importing {path}", _import_file, path.resolve())
         return _attribute(module, reference.name, str(path))
-    with _first_on_path(Path.cwd()):
-        module, rest = _import_longest(reference)
-    return _attribute(module, rest, module.__name__) if rest else module
+
+
+@contextmanager
+def on_path(reference: Reference) -> Iterator[None]:
+    """Put the directory that a reference's imports are looked for in first on `sys.path` for a while."""
+    directory = str(Path.cwd()) if reference.path is None else os.path.dirname(os.path.realpath(reference.path))  # noqa: PTH120  these raise nothing
+    sys.path.insert(0, directory)
+    try:
+        yield
+    finally:
+        if directory in sys.path:  # what else the user's code has put there is still wanted
+            sys.path.remove(directory)
 
 
 def call_theirs(doing: str, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -73,7 +86,10 @@ def call_theirs(doing: str, function: Callable[_P, _R], *args: _P.args, **kwargs
     except ParamctlError:
         raise
     except (Exception, SystemExit) as error:
-        raise failure(f"{doing} failed: {describe(error)}", hint=their_frames(error)) from error
+        hint = their_frames(error)
+        if isinstance(error, ImportError) and "relative import" in str(error):
+            hint = "a file of a package is named as package.module:NAME, from the directory that holds the package"
+        raise failure(f"{doing} failed: {describe(error)}", hint=hint) from error
 
 
 def describe(error: BaseException) -> str:
@@ -91,17 +107,10 @@ def their_frames(error: BaseException) -> str | None:
     ]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append(f"{Path(error.filename).name}:{error.lineno}")
+    if len(frames) > _MOST_FRAMES:  # what calls itself without an end
+        half = _MOST_FRAMES // 2
+        frames[half:-half] = [f"… {len(frames) - 2 * half:,} more"]
     return f"raised at {', '.join(frames)}" if frames else None
-
-
-@contextmanager
-def _first_on_path(directory: Path) -> Iterator[None]:
-    before = list(sys.path)
-    sys.path.insert(0, str(directory))
-    try:
-        yield
-    finally:
-        sys.path[:] = before
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -147,6 +156,13 @@ def _import_module(name: str) -> ModuleType:
     return call_theirs(f"importing {name}", importlib.import_module, name)
 
 
+def _file_like(path: Path) -> str | None:
+    try:
+        return nearest(path.name, [each.name for each in path.parent.glob("*.py")])
+    except OSError:
+        return None
+
+
 def _missing_module(name: str) -> ParamctlError:
     return failure(
         f"there is no module {name!r}", hint=f"it is looked for in {Path.cwd()} and among the installed packages"
@@ -156,10 +172,17 @@ def _missing_module(name: str) -> ParamctlError:
 def _attribute(module: ModuleType, dotted: str, place: str) -> object:
     found: object = module
     for name in dotted.split("."):
-        if not hasattr(found, name):
-            raise failure(
-                f"{place} has no {dotted!r}",
-                hint=nearest(name, [each for each in dir(found) if not each.startswith("__")]),
-            )
-        found = getattr(found, name)
+        value = call_theirs(f"importing {place}:{dotted}", getattr, found, name, _MISSING)
+        if value is _MISSING:
+            public = [each for each in dir(found) if not each.startswith("__")]
+            raise failure(f"{place} has no {dotted!r}", hint=nearest(name, public) or _defined_in(found))
+        found = value
     return found
+
+
+def _defined_in(found: object) -> str | None:
+    """List the classes and functions that a module defines itself."""
+    if not isinstance(found, ModuleType):
+        return None
+    own = [name for name, value in vars(found).items() if getattr(value, "__module__", None) == found.__name__]
+    return f"it defines {', '.join(own[:8])}{', …' * bool(own[8:])}" if own else None

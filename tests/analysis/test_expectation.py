@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from paramctl.analysis.expectation import deviates, expected_moments
 from paramctl.records import ParameterRecord
 from paramctl.schemes import SCHEMES, Moments
+from paramctl.tensors import streams
 from paramctl.tensors.statistics import measure
 
 
@@ -46,7 +48,7 @@ def test_a_right_sample_does_not_deviate(scheme, shape):
     moments = expected_moments(shape, [(SCHEMES[scheme], options)], None)
     for seed in range(20):
         tensor = torch.empty(shape)
-        fill(tensor, scheme, options, torch.Generator().manual_seed(seed))
+        fill(tensor, scheme, options, partial(streams.generator, seed))
         assert not deviates(record(shape), measure(tensor), moments)
 
 

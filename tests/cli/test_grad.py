@@ -32,6 +32,22 @@ def test_the_gradients_are_those_of_torch(report):
         assert row["grad"]["norm"] == pytest.approx(parameter.grad.norm().item(), abs=1e-7)
 
 
+def test_a_histogram_is_of_the_gradient(report, paramctl, write):
+    spec = write(
+        "layers: [{Linear: [4, 1]}, {Linear: [1, 1]}]\ninput: {shape: [2, 4], fill: arange}\nfreeze: [1.bias]\ninit: [{match: '*', scheme: ones}]"
+    )
+    first, second, _, frozen = report("grad", spec, "--hist")["parameters"]
+    assert first["grad"]["min"] == first["histogram"]["edges"][0] == 4
+    assert first["grad"]["max"] == first["histogram"]["edges"][-1] == 10
+    assert [count for count in first["histogram"]["counts"] if count] == [1, 1, 1, 1]
+    assert second["histogram"] == {"edges": [2.0, 2.0], "counts": [1]}
+    assert frozen["histogram"] is None
+    lines = paramctl("grad", spec, "--hist").out.splitlines()
+    assert lines[1].split() == ["name", "before", "mean", "std", "min", "histogram", "max", "norm"]
+    assert "  4  █    █    ▅▅   █   10  " in lines[3]
+    assert "histogram" not in paramctl("grad", spec).out
+
+
 def test_gradients_add_up_over_passes(report):
     once, thrice = (report("grad", "example:shared", "--passes", n, "--values") for n in (1, 3))
     assert (once["passes"], thrice["passes"]) == (1, 3)
@@ -349,7 +365,7 @@ def test_a_terminal_without_blocks_gets_ascii(process, write):
     shown = process("grad", write(DEEP), "--flow", PYTHONIOENCODING="ascii", COLUMNS="80").out
     assert shown.isascii()
     assert "head" in shown.splitlines()[-1]
-    assert "########" in shown.splitlines()[-1]
+    assert "@@@@@@@@" in shown.splitlines()[-1]
     assert "?" not in shown
 
 

@@ -74,6 +74,18 @@ def test_the_seed_is_the_command_lines_else_the_specs_else_zero(report, write):
     assert seven == again
 
 
+def test_the_values_of_a_script_are_those_of_torchs_one_generator(report):
+    import torch
+    from torch import nn
+
+    drawn = report("init", MLP, "--scheme", "normal:std=2", "--seed", 5, "--rng", "torch", "--values")
+    assert drawn["rng"] == "torch"
+    torch.manual_seed(5)
+    for name, shape in (("0.weight", (3, 4)), ("2.weight", (1, 3))):
+        (values,) = (row["values"] for row in drawn["parameters"] if row["name"] == name)
+        assert torch.equal(torch.tensor(values), nn.init.normal_(torch.empty(shape), 0, 2))
+
+
 def test_a_rule_that_matches_nothing_is_noted_and_done(paramctl):
     result = paramctl("init", MLP, "--rule", "3.*=ones")
     assert (result.code, result.err) == (0, "note: --rule: '3.*' matches no parameter\n")
@@ -92,6 +104,27 @@ def test_a_tied_parameter_is_initialised_once(report, write):
     rows = report("init", spec, "--rule", "*.weight=zeros", "--rule", "*.weight=add:value=1", "--values")["parameters"]
     assert [row["name"] for row in rows] == ["a.weight", "a.bias", "b.bias"]
     assert (rows[0]["aliases"], rows[0]["values"]) == (["b.weight"], [[1.0, 1.0]] * 2)
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("rng", ["streams", "torch"])
+def test_histograms_are_of_the_values_that_are_written(rng, report, paramctl, write):
+    spec = write(LARGE)
+    words = ("init", spec, "--scheme", "uniform", "--rng", rng)
+    rows = report(*words, "--hist", "--out", "x.safetensors")["parameters"]
+    written = safetensors.torch.load_file("x.safetensors")
+    for row in rows:
+        edges, counts = row["histogram"]["edges"], row["histogram"]["counts"]
+        values = written[row["name"]].flatten()
+        assert sum(counts) == len(values)
+        if len(counts) > 1:
+            assert counts[0] == (values < edges[1]).sum().item()
+    assert [len(row["histogram"]["counts"]) for row in rows] == [32, 1, 1, 1, 32, 1]
+    assert report(*words, "--hist") == report(*words, "--hist", "--threads", "1")
+    assert "histogram" in paramctl(*words, "--hist").out.splitlines()[0]
+    empty = write("layers: [{Linear: {in_features: 3, out_features: 0}}]", "empty.yaml")
+    for row in report("init", empty, "--rng", rng, "--hist")["parameters"]:
+        assert row["histogram"] == {"edges": [], "counts": []}
 
 
 class TestWriting:

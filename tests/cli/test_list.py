@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -217,6 +220,17 @@ class TestValues:
         for one, two in zip(listed, initialised, strict=True):
             assert (one["values"], one["stats"]) == (two["values"], two["stats"])
 
+    def test_statistics_alone_are_those_of_the_values(self, report, write):
+        spec = write(
+            "layers: [{Linear: [300, 300]}, {BatchNorm1d: 300}, {Embedding: [50, 4, 3]}, {Linear: [300, 9]}]\n"
+            "init: [{match: 3.weight, scheme: orthogonal}, {match: 3.bias, scheme: add, value: 1}]"
+        )
+        alone = report("list", spec, "--hist", "--buffers")["parameters"]
+        beside = report("list", spec, "--hist", "--buffers", "--values")["parameters"]
+        assert len(alone) == 10
+        for one, two in zip(alone, beside, strict=True):
+            assert one == {key: value for key, value in two.items() if key != "values"}
+
     def test_values_in_json_are_complete_and_nested_like_the_shape(self, report):
         (row,) = report("list", "example:lenet5", "--include", "conv1.weight", "--values")["parameters"]
         assert torch.tensor(row["values"]).shape == (6, 1, 5, 5)
@@ -251,11 +265,14 @@ class TestValues:
 
 
 class TestMemory:
-    SPEC = "layers: [{Linear: [100, 100, false]}, {Linear: [100, 100, false]}]"
+    SPEC = (
+        "layers: [{Linear: [100, 100, false]}, {Linear: [100, 100, false]}, {BatchNorm1d: 500}]\n"
+        "init: [{match: 0.weight, scheme: eye}]"
+    )
 
     @pytest.mark.parametrize(
         ("option", "needed"),
-        [("--values", "78.1 KiB of memory (80,000 bytes)"), ("--stats", "39.1 KiB of memory (40,000 bytes)")],
+        [("--values", "85.9 KiB of memory (88,008 bytes)"), ("--stats", "39.1 KiB of memory (40,000 bytes)")],
     )
     def test_values_that_do_not_fit_are_refused(self, option, needed, paramctl, write, monkeypatch):
         monkeypatch.setattr(memory, "available_bytes", lambda: 39_999)
@@ -269,6 +286,59 @@ class TestMemory:
         spec = write(self.SPEC)
         assert paramctl("list", spec, "--stats").code == 0
         assert paramctl("list", spec, "--stats", "--values").code == 2
+
+    def test_statistics_hold_no_parameter_that_is_drawn_in_blocks(self, paramctl, write, monkeypatch):
+        monkeypatch.setattr(memory, "available_bytes", lambda: 20_000)
+        spec = write(self.SPEC)
+        assert paramctl("list", spec, "--hist", "--include", "1.weight", "--include", "2.running_mean").code == 0
+        assert paramctl("list", spec, "--stats", "--include", "1.weight", "--include", "0.weight").code == 2
+
+
+class TestHistogram:
+    def test_it_comes_with_statistics_and_stands_beside_them(self, report):
+        for row in report("list", "example:lenet5", "--hist")["parameters"]:
+            edges, counts = row["histogram"]["edges"], row["histogram"]["counts"]
+            assert edges[0] <= row["stats"]["min"]
+            assert row["stats"]["max"] <= edges[-1]
+            assert (len(edges), sum(counts)) == (len(counts) + 1, row["numel"])
+        assert "histogram" not in report("list", "example:mlp", "--stats")["parameters"][0]
+
+    def test_the_numbers_are_columns_of_csv_and_markdown(self, paramctl):
+        (row,) = csv.DictReader(
+            io.StringIO(paramctl("list", "example:mlp", "--hist", "--include", "2.bias", "-f", "csv").out)
+        )
+        assert (json.loads(row["histogram.counts"]), len(json.loads(row["histogram.edges"]))) == ([1], 2)
+        assert (
+            "| histogram.edges | histogram.counts |" in paramctl("list", "example:mlp", "--hist", "-f", "markdown").out
+        )
+
+    def test_a_table_shows_it_between_min_and_max(self, paramctl, write):
+        spec = write("layers: [{Linear: [300, 300]}]\ninit: [{match: '*.weight', scheme: uniform}]")
+        head, _, weight, *_ = paramctl("list", spec, "--hist").out.splitlines()
+        assert head.split() == ["name", "elements", "mean", "std", "min", "histogram", "max", "norm"]
+        assert set(weight.split()[5]) <= {"▇", "█"}
+        assert len(weight.split()[5]) == 16
+
+    def test_it_fits_80_columns_and_gives_way_last(self, paramctl, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "80")
+        lines = paramctl("list", "example:resnet18", "--hist", "--buffers", "--layer", "layer4").out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert "histogram" in lines[0]
+        monkeypatch.setenv("COLUMNS", "50")
+        assert "left out for want of space: min, max, histogram" in paramctl("list", "example:lenet5", "--hist").out
+
+    def test_a_tree_does_not_show_it(self, paramctl, report):
+        result = paramctl("list", "example:mlp", "--tree", "--hist")
+        assert (result.code, result.err.splitlines()[0]) == (2, "error: --tree: a tree shows nothing of --hist")
+        assert "histogram" in report("list", "example:mlp", "--tree", "--hist")["parameters"][0]
+
+    @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+    def test_where_the_encoding_has_no_blocks_they_are_other_characters(self, encoding):
+        words = [sys.executable, "-m", "paramctl", "list", "example:lenet5", "--hist", "--include", "fc1.weight"]
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        page = subprocess.run(words, capture_output=True, check=True, env=environment).stdout.decode(encoding)
+        (line,) = [line for line in page.splitlines() if line.startswith("fc1")]
+        assert set(line.split()[5]) <= set("#@")
 
 
 def test_a_layer_that_is_reached_by_an_alias_has_its_values(report):

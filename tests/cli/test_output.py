@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -19,46 +18,21 @@ COMMAND = [sys.executable, "-m", "paramctl"]
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def in_terminal(words, columns=80, **environment):
-    """Run a command with stdout and stderr on a terminal and return what it showed."""
-    import fcntl
-    import struct
-    import termios
-
-    primary, secondary = pty.openpty()
-    fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    env = {**os.environ, "TERM": "xterm-256color", **environment}
-    child = subprocess.Popen([*COMMAND, *words], stdout=secondary, stderr=secondary, stdin=subprocess.DEVNULL, env=env)
-    os.close(secondary)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(primary, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        shown += piece
-    child.wait()
-    os.close(primary)
-    return shown.decode().replace("\r\n", "\n")
-
-
 class TestTerminals:
-    def test_a_terminal_has_colours_and_its_own_width(self):
-        shown = in_terminal(["list", "example:gpt2"], columns=70)
+    def test_a_terminal_has_colours_and_its_own_width(self, in_terminal):
+        shown = in_terminal("list", "example:gpt2", columns=70).err
         assert "\x1b[" in shown
         assert max(len(line) for line in ANSI.sub("", shown).splitlines()) <= 70
 
-    def test_no_color_and_a_dumb_terminal_have_none(self):
-        assert "\x1b[" not in in_terminal(["list", "example:mlp"], NO_COLOR="1")
-        assert "\x1b[" not in in_terminal(["list", "example:mlp"], TERM="dumb")
+    def test_no_color_and_a_dumb_terminal_have_none(self, in_terminal):
+        assert "\x1b[" not in in_terminal("list", "example:mlp", NO_COLOR="1").err
+        assert "\x1b[" not in in_terminal("list", "example:mlp", TERM="dumb").err
 
-    def test_an_error_on_a_terminal_has_colours_too(self):
-        assert in_terminal(["list", "example:no"]).startswith("\x1b[1;31merror:\x1b[0m ")
+    def test_an_error_on_a_terminal_has_colours_too(self, in_terminal):
+        assert in_terminal("list", "example:no").err.startswith("\x1b[1;31merror:\x1b[0m ")
 
-    def test_columns_counts_more_than_the_terminal(self):
-        shown = ANSI.sub("", in_terminal(["list", "example:gpt2"], columns=200, COLUMNS="65"))
+    def test_columns_counts_more_than_the_terminal(self, in_terminal):
+        shown = ANSI.sub("", in_terminal("list", "example:gpt2", columns=200, COLUMNS="65").err)
         assert max(len(line) for line in shown.splitlines()) <= 65
 
 

@@ -32,11 +32,17 @@ TELL = (
         (["list", "example:no"], 2),
         (["init", "example:mlp", "--scheme", "norml"], 2),
         (["init", "example:mlp", "--rule", "x"], 2),
+        (["init", "example:mlp", "--max-shard-size", "1KB"], 2),
         (["grad", "example:mlp", "--input-shape", "2x4"], 2),
         (["list", "yaml.yaml"], 2),
         (["list", "structure.yaml"], 2),
         (["list", "layer.yaml"], 2),
         (["list", "argument.yaml"], 2),
+        (["list", "net.py"], 2),
+        (["list", "nett.py:Net"], 2),
+        (["list", "net.py:Net", "--arg", "width"], 2),
+        (["list", "no_such_module:Net"], 2),
+        (["grad", "net.py:Net", "--input", "2,4:in64"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
@@ -45,6 +51,7 @@ def test_what_can_be_answered_without_torch_is(words, code, process, write):
     write("layers: []\nsed: 1", "structure.yaml")
     write("layers: [Liner]", "layer.yaml")
     write("layers: [{Linear: {in_featurs: 3, out_features: 3}}]", "argument.yaml")
+    write("class Net: pass", "net.py")
     result = process(*words, code=TELL)
     assert result.code == code, result.err
     assert "torch" not in result.err.splitlines()[-1]

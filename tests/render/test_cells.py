@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from paramctl.records import Statistics
+from paramctl.records import Histogram, Statistics
 from paramctl.render.cells import name_cells, repeated, statistics_columns
 from paramctl.render.table import plain
 
@@ -52,6 +52,13 @@ def test_zeros_have_a_column_only_where_a_tensor_has_some_and_others():
     assert headers(stats(min=0.0, max=0.0, zeros=5)) == ["mean", "std", "min", "max", "norm"]
     assert headers(stats(zeros=5)) == ["mean", "std", "min", "max", "norm", "zeros"]
     assert headers(stats(nan=1), stats(inf=2)) == ["mean", "std", "min", "max", "norm", "nan", "inf"]
+
+
+def test_a_histogram_stands_between_min_and_max_where_there_is_one():
+    histogram = Histogram(edges=(-1.0, 0.0, 1.0), counts=(1, 8))
+    columns = statistics_columns([stats(histogram=histogram), stats(), None])
+    assert [column.header for column in columns] == ["mean", "std", "min", "histogram", "max", "norm"]
+    assert list(columns[3].cells) == ["▂█", (("–", "dim"),), (("–", "dim"),)]
 
 
 def test_what_was_not_measured_is_a_dash_and_nan_is_marked():

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from paramctl.records import ParameterRecord, Statistics
+from paramctl.records import Histogram, ParameterRecord, Statistics
 from paramctl.render.formats import OutputFormat, render
 from paramctl.reports.grad import GradReport, ParameterGradient
 from paramctl.reports.init import AppliedRule, InitializedParameter, InitReport
@@ -101,9 +101,19 @@ class TestJson:
         assert list(row["stats"]) == STATISTICS
         assert row["values"] == [[0.1, None]]
 
+    def test_a_histogram_stands_beside_the_statistics(self):
+        histogram = Histogram(edges=(0.0, 0.5, 1.0), counts=(1, 2))
+        report = replace(listing(stats=replace(STATS, histogram=histogram)), with_histograms=True)
+        (row,) = parsed(report)["parameters"]
+        assert list(row["stats"]) == STATISTICS
+        assert row["histogram"] == {"edges": [0.0, 0.5, 1.0], "counts": [1, 2]}
+        assert (
+            parsed(replace(report, with_histograms=False))["parameters"] == parsed(listing(stats=STATS))["parameters"]
+        )
+
     def test_an_initialisation(self):
         report = parsed(init())
-        assert list(report) == ["schema_version", "command", "model", "seed", "parameters", "written"]
+        assert list(report) == ["schema_version", "command", "model", "seed", "rng", "parameters", "written", "shards"]
         assert (report["seed"], report["written"]) == (3, "x.pt")
         constant, kept = report["parameters"]
         assert constant["rules"] == [{"scheme": "constant", "args": {"val": None}}]
@@ -173,6 +183,19 @@ class TestCsvAndMarkdown:
         ]  # fmt: skip
         assert (row["shape"], row["requires_grad"], row["aliases"]) == ("[1, 2]", "true", '["b|c.weight"]')
         assert row["stats.std"] == "0.25"
+
+    @pytest.mark.parametrize("make", [init, grad])
+    def test_a_histogram_has_a_column_for_edges_and_one_for_counts(self, make):
+        rows = self.rows(replace(make(), with_histograms=True))
+        assert [name for name in rows[0] if name.startswith("hist")] == ["histogram.edges", "histogram.counts"]
+        assert {row["histogram.counts"] for row in rows} == {""}
+        report = replace(
+            listing(stats=replace(STATS, histogram=Histogram(edges=(0.0, 1.0), counts=(2,)))), with_histograms=True
+        )
+        (row,) = self.rows(report)
+        assert (row["histogram.edges"], row["histogram.counts"]) == ("[0.0, 1.0]", "[2]")
+        assert "| histogram.edges | histogram.counts |" in text(report, OutputFormat.MARKDOWN)
+        assert text(report, OutputFormat.MARKDOWN).splitlines()[1].endswith("| ---: | --- | --- |")
 
     def test_a_group_of_shared_names_begins_with_the_names(self):
         (row,) = self.rows(shared())

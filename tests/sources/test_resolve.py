@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from paramctl.errors import ParamctlError
 from paramctl.sources import examples
-from paramctl.sources.resolve import choose, open_model
+from paramctl.sources.protocols import Source, buildable, with_values
+from paramctl.sources.resolve import Opening, choose, open_model
 
 SPEC = "layers: [{Linear: [2, 1]}]\n"
 
@@ -56,9 +58,21 @@ class TestFiles:
             ("model.pt", "model.pt is a checkpoint, not a model spec", "give the spec of its model"),
             ("a/model.safetensors", "a/model.safetensors is a checkpoint", "give the spec of its model"),
             ("model.safetensors.index.json", "index.json is a checkpoint", "give the spec of its model"),
-            ("net.py:Net", "net.py:Net is Python code", "layers: [net.py:Net], and add --allow net.py"),
-            ("net.py", "net.py is Python code", "layers: [net.py:CLASS], and add --allow net.py"),
-            ("mine.nets:Net", "mine.nets:Net is Python code", "layers: [mine.nets:Net], and add --allow mine;"),
+            ("nets.py:Net", "there is no file nets.py", "did you mean 'net.py'?"),
+            (f"{'a' * 300}.py:Net", "there is no file aaa", None),
+            ("loop.py:Net", "there is no file loop.py", None),
+            ("net.py", "net.py is Python code; which name in it?", "it defines Net, make: write net.py:Net"),
+            ("none.py", "none.py is Python code; which name in it?", "write none.py:NAME"),
+            ("broken.py", "broken.py is Python code; which name in it?", "write broken.py:NAME"),
+            ("net.py:Net()", "net.py:Net() names nothing in net.py", "it defines Net, make: write net.py:Net"),
+            ("mine.nets:Net", "there is no module 'mine'", "among the installed packages"),
+            ("torch.nn.Linear", "torch.nn.Linear names nothing in a module", "write torch.nn:Linear"),
+            (
+                "example:fixed_hidden",
+                "there is no example 'fixed_hidden'",
+                "it is Python code: example:fixed_hidden.py:NAME",
+            ),
+            ("example:fixed_hiden.py:X", "there is no file", "did you mean 'fixed_hidden.py'?"),
             ("https://example.org/spec.yaml", "https://example.org/spec.yaml is a URL", "MODEL is a file"),
             ("a" * 5000, "File name too long", None),
             ("a" * 300 + ".yaml", "File name too long", None),
@@ -69,6 +83,9 @@ class TestFiles:
     def test_what_is_no_model_is_answered_with_what_is(self, model, message, hint, write):
         write(SPEC)
         write(SPEC, "sub/inner.yaml")
+        write("class Net: pass\ndef make(): pass\ndef _private(): pass\nx = 3\n", "net.py")
+        write("class Net(:", "broken.py")
+        Path("loop.py").symlink_to("loop.py")
         with pytest.raises(ParamctlError) as caught:
             open_model(model, [])
         (problem,) = caught.value.problems
@@ -105,6 +122,69 @@ class TestCode:
         ]
 
 
+class TestPythonModels:
+    @pytest.mark.parametrize(
+        ("model", "path", "module", "name"),
+        [
+            ("net.py:Net", "net.py", "", "Net"),
+            ("sub/net.py:Outer.Inner", "sub/net.py", "", "Outer.Inner"),
+            ("torch.nn:Linear", None, "torch.nn", "Linear"),
+            ("net:make", None, "net", "make"),
+            ("package.inside:Net", None, "package.inside", "Net"),
+        ],
+    )
+    def test_a_name_in_a_file_or_a_package_is_python_code_that_is_not_imported_yet(
+        self, model, path, module, name, write
+    ):
+        for file in ("net.py", "sub/net.py", "package/__init__.py"):
+            write("raise RuntimeError('imported')", file)
+        source = open_model(model, [], ["width=3", "rates=[0.1, 0.2]"])
+        assert (source.model, source.reference.module, source.reference.name) == (model, module, name)
+        assert source.reference.path == (None if path is None else Path(path))
+        assert list(source.given) == ["width", "rates"]
+
+    def test_an_example_may_be_python_code(self):
+        source = open_model("example:fixed_hidden.py:FixedHiddenMLP")
+        assert source.reference.path == examples.directory() / "fixed_hidden.py"
+
+    def test_a_spec_whose_name_reads_like_a_name_in_a_package_is_a_spec(self, write):
+        write(SPEC, "torch:net.yaml")
+        assert open_model("torch:net.yaml").kind == "a spec"
+
+    def test_what_is_no_code_takes_no_arguments(self, write):
+        with pytest.raises(ParamctlError, match=r"spec\.yaml takes no arguments"):
+            open_model(str(write(SPEC)), [], ["x=1"])
+
+    def test_the_file_of_a_model_is_that_of_its_code(self):
+        assert Opening("sub/net.py:Net").path == Path("sub/net.py")
+        assert Opening("a:b.yaml").path == Path("a:b.yaml")
+
+
+class TestCapabilities:
+    def test_a_spec_and_python_code_build_a_model(self, write):
+        for model in (str(write(SPEC)), "torch.nn:ReLU"):
+            source = open_model(model)
+            assert buildable(source) is source
+            assert with_values(source) is source
+
+    def test_a_source_without_a_capability_says_what_to_name_instead(self):
+        @dataclass
+        class Listed:
+            model = "x.bin"
+            kind = "a list of names"
+            title = None
+            seed = 0
+
+            def contents(self, *, dtype, buffers, modules):
+                raise AssertionError
+
+        assert isinstance(Listed(), Source)
+        with pytest.raises(ParamctlError, match=r"x\.bin is a list of names, which holds no values"):
+            with_values(Listed())
+        with pytest.raises(ParamctlError, match="no model can be built from it alone\n  hint: name the spec or the"):
+            buildable(Listed())
+
+
 class TestExamples:
     def test_every_shipped_spec_is_an_example(self):
         shipped = {path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.yaml")}
@@ -112,4 +192,4 @@ class TestExamples:
 
     def test_an_example_may_use_the_code_that_ships_with_it(self):
         spec = open_model("example:mlp", []).spec
-        assert {path.name for path in spec.allowance.files} == {"my_init.py"}
+        assert {path.name for path in spec.allowance.files} == {"my_init.py", "fixed_hidden.py"}

@@ -10,6 +10,7 @@ from paramctl.errors import ParamctlError
 from paramctl.spec.catalog import load_catalog
 from paramctl.tensors.build import build
 from paramctl.tensors.signatures import live_catalog
+from paramctl.tensors.unregistered import find_unregistered
 
 CATALOG = load_catalog()
 CLASSES = sorted(name for name, value in vars(nn).items() if isinstance(value, type) and issubclass(value, nn.Module))
@@ -47,7 +48,9 @@ def test_every_module_class_of_torch_nn_is_bound_and_built(name, spec):
     arguments = ARGUMENTS.get(name) or {each.name: EXAMPLES[each.type.alternatives[0].name] for each in required}
     read = spec(json.dumps({"layers": [{name: arguments} if arguments else name]}))
     with pytest.warns((FutureWarning, DeprecationWarning)) if name in DEPRECATED else nullcontext():
-        assert type(build(read).net[0]) is getattr(nn, name)
+        net = build(read).net
+    assert type(net[0]) is getattr(nn, name)
+    assert find_unregistered(net) == ()
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSES if CATALOG[name].lazy])

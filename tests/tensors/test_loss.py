@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import pytest
 import torch
 from torch.nn import functional
@@ -7,7 +10,7 @@ from torch.nn import functional
 from paramctl.errors import ParamctlError
 from paramctl.spec.model import Fill, InputSpec
 from paramctl.tensors import streams
-from paramctl.tensors.loss import draw_input, draw_tensor, first_tensor, make_objective
+from paramctl.tensors.loss import Output, draw_input, draw_tensor, find_output, make_objective, objective_of
 
 RAND = Fill("rand")
 
@@ -46,13 +49,72 @@ def test_an_input_depends_on_the_seed_alone():
     assert not torch.equal(draw_input(spec, torch.float32, 5), draw_input(spec, torch.float32, 6))
 
 
-def test_the_first_floating_tensor_of_an_output_is_found():
-    tensor, indices = torch.rand(2), torch.tensor([1])
-    assert first_tensor(tensor) == (tensor, "output")
-    assert first_tensor((indices, {"logits": tensor})) == (tensor, "output[1]['logits']")
-    assert first_tensor([indices])[1] == "output[0]"
-    assert first_tensor({"a": None}) is None
-    assert first_tensor("text") is None
+class Pair(NamedTuple):
+    index: torch.Tensor
+    scores: torch.Tensor
+
+
+@dataclass
+class Answer:
+    index: torch.Tensor
+    scores: torch.Tensor
+    loss: torch.Tensor | None = None
+
+
+FLOATING, INDEX, LOSS = torch.rand(2), torch.tensor([1]), torch.tensor(3.0)
+
+
+@pytest.mark.parametrize(
+    ("returned", "path"),
+    [
+        (FLOATING, "output"),
+        ((INDEX, {"logits": FLOATING}), "output[1]['logits']"),
+        ({"a": None, "b": [FLOATING]}, "output['b'][0]"),
+        (Pair(INDEX, FLOATING), "output.scores"),
+        (Answer(INDEX, FLOATING), "output.scores"),
+        (Answer(INDEX, FLOATING, LOSS), "output.scores"),
+        ({"loss": LOSS, "logits": FLOATING}, "output['logits']"),
+        ({"logits": FLOATING, "loss": FLOATING}, "output['logits']"),
+    ],
+)
+def test_the_first_floating_tensor_of_an_output_is_found(returned, path):
+    found = find_output(returned, wants_loss=False)
+    assert found.tensor is FLOATING
+    assert (found.path, found.is_loss) == (path, False)
+
+
+@pytest.mark.parametrize(
+    ("returned", "path"),
+    [
+        ({"logits": FLOATING, "loss": LOSS}, "output['loss']"),
+        (Answer(INDEX, FLOATING, LOSS), "output.loss"),
+    ],
+)
+def test_the_loss_that_a_model_returns_is_found_where_it_is_wanted(returned, path):
+    assert find_output(returned, wants_loss=True) == Output(LOSS, path, is_loss=True)
+
+
+@pytest.mark.parametrize("loss", [None, FLOATING, INDEX, 3.0])
+def test_what_is_no_real_number_is_no_loss(loss):
+    assert find_output({"loss": loss, "logits": FLOATING}, wants_loss=True).tensor is FLOATING
+
+
+def test_a_loss_alone_is_an_output_too():
+    assert find_output({"loss": LOSS}, wants_loss=False) == Output(LOSS, "output['loss']")
+
+
+def test_an_output_without_a_floating_tensor_is_its_first_tensor_and_one_without_tensors_none():
+    assert find_output([None, INDEX], wants_loss=True) == Output(INDEX, "output[1]")
+    for returned in ({"a": None}, "text", None, Answer, 3):
+        assert find_output(returned, wants_loss=True) is None
+
+
+def test_only_a_loss_that_is_not_named_gives_way_to_the_models_own():
+    own = Output(LOSS, "output['loss']", is_loss=True)
+    assert objective_of(own, None, RAND, 0).described == "the model's own"
+    assert objective_of(own, None, RAND, 0).compute(LOSS) == 3
+    assert objective_of(Output(FLOATING), None, RAND, 0).described == "the sum of the output"
+    assert objective_of(Output(FLOATING), "mean", RAND, 0).described == "the mean of the output"
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,16 @@ def produced(drawings, **options):
     return rows, [values[id(each.tensor)] for each in drawings]
 
 
+@pytest.mark.parametrize("hist", [False, True])
 @pytest.mark.parametrize("threads", [None, 1, 2, 5])
-def test_values_and_statistics_are_those_of_each_parameter_drawn_alone(threads, spec):
-    rows, values = produced(drawings_of(spec), threads=threads)
+def test_values_and_statistics_are_those_of_each_parameter_drawn_alone(threads, hist, spec):
+    rows, values = produced(drawings_of(spec), threads=threads, hist=hist)
     for row, drawn, drawing in zip(rows, values, drawings_of(spec), strict=True):
         alone = drawing.draw(5)
         assert row.name == drawing.plan.target.record.name
         assert torch.equal(drawn, alone.flatten())
-        assert row.stats == measure(alone)
+        assert row.stats == measure(alone, hist=hist)
+        assert (row.histogram is not None) == hist
 
 
 def test_elements_that_are_asked_for_are_kept(spec):

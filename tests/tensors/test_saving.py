@@ -14,7 +14,7 @@ from paramctl.errors import ParamctlError
 from paramctl.tensors import safetensors_file
 from paramctl.tensors.build import build
 from paramctl.tensors.materialize import materialize, plan_drawings
-from paramctl.tensors.saving import check_out, notes_on_ties, state_names, writing_state
+from paramctl.tensors.saving import Target, check_out, notes_on, plan_target, state_names, writing_state
 
 TEXT = (
     "layers: {embed: {Embedding: [6, 4]}, norm: {BatchNorm1d: 4}, fc: &fc {Linear: [4, 4]}, again: *fc, head: {Linear: [4, 6]}}\n"
@@ -22,11 +22,14 @@ TEXT = (
 )
 
 
-def save(path, net):
+def save(path, net, max_shard_size=None):
     tensors = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
-    with writing_state(path, tensors, state_names(net)) as put:
+    names = state_names(net)
+    target = plan_target(path, tensors, names, max_shard_size)
+    with writing_state(target, tensors, names) as put:
         for key, tensor in tensors.items():
             put(key, 0, tensor)
+    return target
 
 
 def write(path, tensors, metadata):
@@ -148,16 +151,16 @@ def test_an_unknown_suffix_or_directory_is_refused_before_anything_is_computed(t
 
 def test_how_a_file_with_ties_is_loaded_is_said(net, tmp_path):
     names = state_names(net)
-    (note,) = notes_on_ties(tmp_path / "x.safetensors", names)
+    (note,) = notes_on(Target(tmp_path / "x.safetensors"), names)
     assert note.startswith("head.weight, again.weight, again.bias: stored under the first of its names")
-    assert notes_on_ties(tmp_path / "x.pt", names) == []
+    assert notes_on(Target(tmp_path / "x.pt"), names) == []
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_a_tensor_can_be_put_in_pieces_and_in_any_order(suffix, tmp_path):
     net = nn.Linear(5, 3)
     path = tmp_path / f"x{suffix}"
-    with writing_state(path, {id(each): each for each in net.parameters()}, state_names(net)) as put:
+    with writing_state(Target(path), {id(each): each for each in net.parameters()}, state_names(net)) as put:
         flat = net.weight.detach().reshape(-1)
         for start in (10, 0, 5):
             put(id(net.weight), start, flat[start : start + 5])
@@ -180,7 +183,7 @@ def test_a_failure_while_values_come_leaves_no_file(net, tmp_path):
     tensors = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
     with (
         pytest.raises(KeyboardInterrupt),
-        writing_state(tmp_path / "x.safetensors", tensors, state_names(net)) as put,
+        writing_state(Target(tmp_path / "x.safetensors"), tensors, state_names(net)) as put,
     ):
         put(id(net.embed.weight), 0, net.embed.weight)
         raise KeyboardInterrupt

@@ -88,20 +88,42 @@ def test_nothing_finite_has_no_moments():
         assert (stats.mean, stats.std, stats.min, stats.max, stats.norm) == (None, None, None, None, 0.0)
 
 
-@pytest.mark.parametrize(
-    "dtype",
-    [
-        torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2, torch.int8, torch.uint8,
-        torch.int64, torch.uint32, torch.bool,
-    ],
-)  # fmt: skip
-def test_every_dtype_of_real_numbers_is_measured(dtype):
-    stats = measure(torch.tensor([0, 1, 1, 0]).to(dtype))
-    assert (stats.mean, stats.std, stats.min, stats.max, stats.zeros) == (0.5, 0.5, 0.0, 1.0, 2)
+DTYPES = sorted({each for each in vars(torch).values() if isinstance(each, torch.dtype)}, key=str)
+UNMEASURED = {
+    "float4_e2m1fn_x2", "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2",
+    "qint8", "qint32", "quint8", "quint4x2", "quint2x4",
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in range(1, 8)),
+}  # fmt: skip
+"""The dtypes whose elements torch converts to no other dtype."""
+
+
+@pytest.mark.filterwarnings("ignore:ComplexHalf support", "ignore:torch.quantize_per_tensor")
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_dtype_of_torch_is_measured_or_known_not_to_be(dtype):
+    if str(dtype).removeprefix("torch.") in UNMEASURED:
+        assert measure(torch.empty(4, dtype=dtype), hist=True) is None
+        with pytest.raises(Exception, match=r"not implemented|INTERNAL ASSERT"):
+            torch.empty(4, dtype=dtype).to(torch.float32)
+        return
+    low = 0.5 if dtype == torch.float8_e8m0fnu else 0.0  # which has no zero
+    stats = measure(torch.tensor([low, 1, 1, low] * 20_000).to(dtype), hist=True)
+    half = (low + 1) / 2
+    assert (stats.mean, stats.std, stats.min, stats.max) == (half, 1 - half, low, 1.0)
+    assert stats.zeros == (0 if low else 40_000)
+    assert [count for count in stats.histogram.counts if count] == [40_000, 40_000]
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint64, torch.int32, torch.uint32, torch.uint16, torch.int8])
+def test_the_largest_whole_numbers_are_measured(dtype):
+    top = torch.iinfo(dtype).max
+    stats = measure(torch.tensor([0, top], dtype=dtype), hist=True)
+    assert (stats.max, stats.mean, stats.norm) == (float(top), top / 2, float(top))
+    assert sum(stats.histogram.counts) == 2
 
 
 def test_of_complex_numbers_the_magnitudes_are_measured():
-    assert measure(torch.tensor([3 + 4j, 0j])).max == 5.0
+    stats = measure(torch.tensor([3 + 4j, 0j]), hist=True)
+    assert (stats.max, stats.histogram.edges[-1], stats.histogram.counts[-1]) == (5.0, 5.0, 1)
 
 
 def test_a_view_is_measured_as_it_is_seen():

@@ -9,6 +9,7 @@ import typer
 
 from paramctl.cli import options
 from paramctl.cli.output import emit, print_note
+from paramctl.errors import failure
 from paramctl.reports.health import CHECKS, Limits
 
 _CHECKS = "Checks"
@@ -49,7 +50,17 @@ def grad(
             metavar="FILL", help="rand, randn, ones, zeros, arange or randint(LOW,HIGH). Default: the spec's."
         ),
     ] = None,
-    loss: Annotated[LossName | None, typer.Option(help="Default: the spec's.")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="[NAME=]SHAPE[:DTYPE][:FILL]",
+            help="An argument of forward: 2,4 or ids=2,8:int64:randint(0,100). Repeatable.",
+        ),
+    ] = None,
+    loss: Annotated[
+        LossName | None, typer.Option(help="Default: the spec's; of Python code the loss that it returns, else sum.")
+    ] = None,
     autocast: Annotated[
         AutocastName | None, typer.Option(help="Run forward in mixed precision, as torch.autocast does.")
     ] = None,
@@ -82,7 +93,9 @@ def grad(
     values: Annotated[
         bool, typer.Option("--values", help="Show the gradients' elements, as torch prints them.")
     ] = False,
+    hist: options.Hist = False,
     mode: Annotated[Mode, typer.Option(help="Train: dropout drops, batch norm uses the batch.")] = Mode.TRAIN,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -93,7 +106,7 @@ def grad(
     """Run forward and backward, and show the gradient that each parameter has before and after."""
     from paramctl.checks import check_limit, parse_checks
     from paramctl.cli.session import computing, open_session
-    from paramctl.spec.inputs import parse_fill, parse_shape
+    from paramctl.spec.inputs import parse_fill, parse_input, parse_shape
 
     failing = parse_checks(fail_on, "--fail-on")
     limits = Limits(
@@ -103,11 +116,17 @@ def grad(
     )
     shape = None if input_shape is None else parse_shape(input_shape, "--input-shape")
     filled = None if fill is None else parse_fill(fill, "--fill")
-    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
+    inputs = tuple(parse_input(text, "--input") for text in given or ())
+    if filled is not None and inputs and shape is None:
+        raise failure("--fill speaks of --input-shape", where="--fill", hint="write --input 2,4:ones")
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+    )
     build = session.builder()
     from paramctl.tensors import answer_grad
 
     wanted = answer_grad.PassOptions(
+        inputs=inputs,
         shape=shape,
         fill=filled,
         loss=loss.value if loss else None,
@@ -119,6 +138,7 @@ def grad(
         limits=limits if health or failing else None,
         autocast=autocast.value if autocast else None,
         with_values=values,
+        hist=hist,
     )
     with computing():
         report = answer_grad.gradients(build, session.model, wanted, seed=session.seed)

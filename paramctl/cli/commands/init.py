@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ import typer
 
 from paramctl.cli import options
 from paramctl.cli.output import emit
+
+
+class Rng(StrEnum):
+    """What values are drawn from."""
+
+    STREAMS = "streams"
+    TORCH = "torch"
 
 
 def init(
@@ -26,11 +34,24 @@ def init(
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the state to a .safetensors or .pt file.")
     ] = None,
+    max_shard_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Write what is larger, 5GB or 2GiB say, to several .safetensors files and their index.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
     ] = None,
+    rng: Annotated[
+        Rng,
+        typer.Option(help="A stream for each parameter, or what a script draws after torch.manual_seed."),
+    ] = Rng.STREAMS,
     values: options.Values = False,
+    hist: options.Hist = False,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -43,14 +64,23 @@ def init(
     SCHEME is a name (see `paramctl schemes`), file.py:FUNCTION or package.module:FUNCTION,
     with options behind it: normal:std=0.02.
     """
+    from paramctl.cli.progress import watch
     from paramctl.cli.session import computing, open_session
     from paramctl.spec.rules import parse_rule, parse_whole_model
 
     here = Path.cwd()
     rules = [] if scheme is None else [parse_whole_model(scheme, here)]
     rules += [parse_rule(text, here) for text in rule or ()]
+    most = options.check_max_shard_size(max_shard_size, out)
     session = open_session(
-        model, allow, seed=seed, dtype=dtype, writes={"--out": out, "--output": output}, device=device
+        model,
+        allow,
+        seed=seed,
+        dtype=dtype,
+        writes={"--out": out, "--output": output},
+        sharded=None if most is None else out,
+        device=device,
+        arguments=arg,
     )
     build = session.builder()
     from paramctl.tensors import answer_init
@@ -62,7 +92,11 @@ def init(
             rules,
             seed=session.seed,
             out=None if out is None else Path(out),
+            max_shard_size=most,
             with_values=values,
             threads=threads,
+            rng=rng.value,
+            watch=watch,
+            hist=hist,
         )
     emit(report, options.output_of(output_format, output))

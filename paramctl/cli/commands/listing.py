@@ -37,8 +37,13 @@ def list_parameters(
         typer.Option("--stats", help="Mean, std (the population's, correction=0), min, max and norm of the values."),
     ] = False,
     values: options.Values = False,
+    hist: Annotated[
+        bool,
+        typer.Option("--hist", help="--stats with the distribution from min to max, in JSON and CSV with its numbers."),
+    ] = False,
     sort: Annotated[SortKey | None, typer.Option(help="Sizes largest first. Default: model order.")] = None,
     tree: Annotated[bool, typer.Option("--tree", help="The modules as a tree, equal blocks folded.")] = False,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -49,12 +54,15 @@ def list_parameters(
     """List the parameters: name, module, shape, dtype, size. Nothing is allocated for it."""
     target = options.output_of(output_format, output)
     if tree:
-        _check_tree(target.format, {"--stats": stats, "--values": values, "--sort": sort is not None})
+        _check_tree(target.format, {"--stats": stats, "--hist": hist, "--values": values, "--sort": sort is not None})
     from paramctl.analysis.listing import ListOptions
+    from paramctl.cli.progress import watch
     from paramctl.cli.session import computing, open_session
     from paramctl.sources import listing
 
-    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+    )
     wanted = ListOptions(
         include=include or (),
         exclude=exclude or (),
@@ -64,9 +72,10 @@ def list_parameters(
         tree=tree,
         stats=stats,
         values=values,
+        hist=hist,
     )
     with computing(collecting=wanted.needs_values):
-        report = listing.list_parameters(session.source, wanted, seed=session.seed, dtype=session.dtype)
+        report = listing.list_parameters(session.source, wanted, seed=session.seed, dtype=session.dtype, watch=watch)
     emit(report, target)
 
 

@@ -8,6 +8,7 @@ from paramctl.cli.output import emit
 
 def shared(
     model: options.Model = None,
+    arg: options.Arg = None,
     allow: options.Allow = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
@@ -19,7 +20,9 @@ def shared(
     from paramctl.cli.session import computing, open_session
     from paramctl.sources.sharing import find_shared
 
-    session = open_session(model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device)
+    session = open_session(
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+    )
     with computing():
         report = find_shared(session.source, dtype=session.dtype)
     emit(report, options.output_of(output_format, output))

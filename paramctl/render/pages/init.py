@@ -32,7 +32,8 @@ def page(report: InitReport, *, styled: bool) -> Iterator[Block]:
             Column("expected", [_expected(row) for row in rows], "right"),
         )
     )
-    yield line((f"seed {report.seed} · expected is mean ± std", DIM))
+    source = " of torch's one generator" if report.rng == "torch" else ""
+    yield line((f"seed {report.seed}{source} · expected is mean ± std", DIM))
     deviating = sum(bool(row.deviates) for row in rows)
     if deviating:
         off = "off by more than five standard errors from what is expected"
@@ -40,7 +41,8 @@ def page(report: InitReport, *, styled: bool) -> Iterator[Block]:
     for note, count in Counter(row.note for row in rows if row.note).items():
         yield line(f"{text.counted(count, 'parameter')} kept the layer's own values: {text.escape(note)}")
     if report.written is not None:
-        yield line(f"written to {text.escape(report.written)}")
+        shards = f" and {text.counted(len(report.shards), 'shard')}" if report.shards else ""
+        yield line(f"written to {text.escape(report.written)}{shards}")
     if any(row.values is not None for row in rows):
         yield from values_blocks((row.name, row.values) for row in rows)
 

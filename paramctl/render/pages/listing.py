@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from paramctl.records import ParameterRecord
+from paramctl.records import ParameterRecord, UnregisteredRecord
 from paramctl.render import text
 from paramctl.render.block import Block, line, values_blocks
 from paramctl.render.cells import DIM, SHARED, WRONG, name_cells, repeated, statistics_columns
 from paramctl.render.fitting import widest_line
-from paramctl.render.table import Cell, Column, TableData
+from paramctl.render.table import Cell, Column, TableData, abridged
 from paramctl.reports.listing import ListReport, TreeNode
+
+_MOST_UNREGISTERED: Final = 20
 
 
 def page(report: ListReport, *, styled: bool) -> Iterator[Block]:
-    """Yield the tree if there is one, else the parameters; then what all have in common, and their values."""
+    """Yield the tree or the parameters, what all have in common, what is not registered, and the values."""
     if report.tree is not None:
         yield _tree(report, report.tree)
     elif report.parameters:
         yield _table(report, styled=styled)
     else:
         yield line("There are no parameters here.")
-        return
-    in_common = _in_common(report)
+    in_common = _in_common(report) if report.tree is not None or report.parameters else ""
     if in_common:
         yield line((in_common, DIM))
+    if report.unregistered:
+        yield line("")
+        yield abridged(_unregistered(report.unregistered), _MOST_UNREGISTERED)
     if report.tree is None and any(record.values is not None for record in report.parameters):
         yield from values_blocks((record.name, record.values) for record in report.parameters)
 
@@ -54,6 +58,25 @@ def _table(report: ListReport, *, styled: bool) -> TableData:
         sizes = [text.size(record.nbytes) for record in records]
         columns.append(Column("bytes", sizes, "right", total=text.size(totals.nbytes)))
     return TableData(tuple(columns))
+
+
+def _unregistered(records: Sequence[UnregisteredRecord]) -> TableData:
+    return TableData(
+        (
+            Column("not a parameter", [((text.escape(each.name), WRONG),) for each in records], folds=True),
+            Column("type", [text.escape(each.module_type) for each in records], folds=True, optional=1),
+            Column("holds", [_holds(each) for each in records], folds=True),
+            Column("elements", [text.grouped(each.numel) for each in records], "right"),
+            Column("instead", [each.fix for each in records], folds=True),
+        )
+    )
+
+
+def _holds(record: UnregisteredRecord) -> str:
+    if record.shape is not None:
+        return f"tensor {text.shape(record.shape)}"
+    counted = text.counted(record.modules, "module") if record.modules else text.counted(record.tensors, "tensor")
+    return counted if record.holder in {"module", "tensor"} else f"{text.escape(record.holder)} of {counted}"
 
 
 def _noun(report: ListReport) -> str:
