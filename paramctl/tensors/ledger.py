@@ -28,6 +28,7 @@ from paramctl.tensors.values import TensorValues
 _BLOCK = 2**17
 """Elements that are multiplied at once."""
 _BEFORE = "something was added to the gradient before backward: forward runs one of its own"
+_THREADS = "forward runs modules in threads of its own, and what they do cannot be told apart"
 _INSIDE = (
     "something added to the gradient by a backward of its own: a reentrant checkpoint (use_reentrant=False shows its "
     "uses), or an autograd function"
@@ -93,7 +94,9 @@ class Ledger:
         """Listen to the nodes that contribute to parameters in more than one way."""
         listening: dict[Node, list[tuple[int, _Contribution]]] = defaultdict(list)
         self._timeline = timeline
+        threads = _THREADS if self._paths.hold(timeline.elsewhere) else None
         for parameter, account in zip(self._parameters, self._accounts, strict=True):
+            account.unseen = account.unseen or threads
             listens = self._several_passes or account.before is not None
             if not listens and parameter.grad is not None:
                 account.unseen = _BEFORE

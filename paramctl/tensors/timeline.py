@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from threading import get_ident
@@ -57,8 +57,14 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Timeline:
-    """What ran between which numbers; both lists of numbers rise."""
+    """What ran between which numbers; both lists of numbers rise.
 
+    Attributes:
+        elsewhere: the `id()`s of modules that ran in other threads, whose nodes have numbers of their own.
+
+    """
+
+    elsewhere: set[int] = field(default_factory=set)
     _starts: list[int] = field(default_factory=list)
     _operations: list[tuple[int, Callable[..., Any]]] = field(default_factory=list)
     _switches: list[int] = field(default_factory=list)
@@ -150,6 +156,7 @@ def _calls_noted(timeline: Timeline, watch: Watch) -> Iterator[None]:
 
     def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if get_ident() != thread:
+            timeline.elsewhere.add(id(module))
             return
         caller = running[-1] if running else None
         call = ModuleCall(module, caller, caller.calls if caller else 0)
@@ -183,6 +190,10 @@ class Paths:
         self._inside: dict[int, dict[int, str]] = {}
         self._steps: dict[int, list[str]] = {}
         self._known: dict[ModuleCall, str] = {}
+
+    def hold(self, modules: Iterable[int]) -> bool:
+        """Tell whether one of some modules, given by `id()`, is one of the model's."""
+        return any(each in self._first for each in modules)
 
     def of(self, call: ModuleCall) -> str:
         """Return the path of what was called; "" for the root.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -287,6 +289,14 @@ class TestWhatCannotBeToldApart:
 
         note = self.note(Net(forward, layer=nn.Linear(3, 3)), torch.rand(2, 3))
         assert note == "something was added to the gradient before backward: forward runs one of its own"
+
+    def test_modules_in_threads_of_their_own_number_their_nodes_alike(self):
+        def forward(self, x):
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(self.layer, x).result() + self.layer(x)
+
+        note = self.note(Net(forward, layer=nn.Linear(3, 3)), torch.rand(2, 3))
+        assert note == "forward runs modules in threads of its own, and what they do cannot be told apart"
 
     def test_a_hook_of_the_models_changes_the_sum(self):
         layer = nn.Linear(3, 3)
