@@ -14,6 +14,7 @@ from paramctl import checks
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
 from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.analysis.sharing import find_groups
+from paramctl.fans import FanRule
 from paramctl.records import Statistics, Values
 from paramctl.reports.health import Limits
 from paramctl.reports.init import InitReport
@@ -107,6 +108,7 @@ def initialize(
     seed: int = 0,
     values: bool = False,
     hist: bool = False,
+    fan: FanRule = "layer",
 ) -> Initialization:
     """Initialise the parameters of a module in place, unrecorded by autograd, as `paramctl init` does.
 
@@ -120,6 +122,8 @@ def initialize(
         seed: the seed; a parameter's values depend on it, the parameter's name and shape and what reaches it.
         values: whether the report holds a copy of the elements.
         hist: whether it holds histograms of them.
+        fan: whose fan_in and fan_out the schemes use: ``"layer"`` for those of each layer's own computation,
+            ``"torch"`` for those that `torch.nn.init` tells from the shape.
 
     Raises:
         ParamctlError: if an argument is wrong, a scheme does not fit a parameter, a function fails, or if the module
@@ -130,9 +134,10 @@ def initialize(
     check_python(module)
     check_memory(module.named_parameters())
     seed = checks.check_seed(seed)
+    checks.check_word(fan, get_args(FanRule), "fan")
     wanted = [] if scheme is None else [_rule(None, scheme)]
     wanted += [_rule(glob, each) for glob, each in checks.check_rules(rules)]
-    drawings, notes = plan_drawings(module, record_programs(module), wanted, seed)
+    drawings, notes = plan_drawings(module, record_programs(module), wanted, seed, fan=fan)
     rows = []
     for drawing in drawings:
         drawn = drawing.draw(seed)

@@ -24,6 +24,7 @@ class InitRule:
         options: the scheme's options, complete; a function's keyword arguments.
         where: where the user wrote the rule.
         function: what a reference turned out to name, once it has been imported.
+        number: its place among the rules with a `match`, from 1, once they are planned.
 
     """
 
@@ -32,6 +33,7 @@ class InitRule:
     options: Mapping[str, Any]
     where: Position | str | None = None
     function: Initializer | None = None
+    number: int | None = None
 
     @property
     def label(self) -> str:

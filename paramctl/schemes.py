@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
+from paramctl.fans import Fans, torch_fans
 from paramctl.scheme_options import (
     Count,
     FanMode,
@@ -44,10 +45,18 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class TensorFacts:
-    """What a formula may depend on: the tensor's shape, and the moments of what it held before (None: unknown)."""
+    """What a formula may depend on.
+
+    Attributes:
+        shape: the tensor's shape.
+        before: the moments of what it held before (None: unknown).
+        layer_fans: the fans that count (None: torch's, told from the shape).
+
+    """
 
     shape: tuple[int, ...]
     before: Moments | None = None
+    layer_fans: Fans | None = None
 
     @property
     def numel(self) -> int:
@@ -55,10 +64,9 @@ class TensorFacts:
         return math.prod(self.shape)
 
     @property
-    def fans(self) -> tuple[int, int]:
-        """fan_in and fan_out by torch's rule: the second and the first size, each times the receptive field."""
-        receptive = math.prod(self.shape[2:])
-        return self.shape[1] * receptive, self.shape[0] * receptive
+    def fans(self) -> Fans:
+        """fan_in and fan_out; of a shape with two dimensions or more."""
+        return self.layer_fans or torch_fans(self.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +83,7 @@ class Scheme:
         in_place: whether it changes what is there, where the others overwrite it.
         own_defaults: the options whose default is not torch's.
         real: whether it is defined for real numbers alone.
+        uses_fans: whether its values depend on fan_in or fan_out.
         moments: the declaring function.
 
     """
@@ -88,6 +97,7 @@ class Scheme:
     in_place: bool
     own_defaults: tuple[str, ...]
     real: bool
+    uses_fans: bool
     moments: Callable[..., Moments | None]
 
     def telling(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +125,7 @@ def _declare(
     in_place: bool = False,
     own_defaults: tuple[str, ...] = (),
     real: bool = False,
+    uses_fans: bool = False,
 ) -> Callable[[Callable[..., Moments | None]], Scheme]:
     def declare(moments: Callable[..., Moments | None]) -> Scheme:
         hints = get_type_hints(moments, include_extras=True)
@@ -133,6 +144,7 @@ def _declare(
             in_place=in_place,
             own_defaults=own_defaults,
             real=real,
+            uses_fans=uses_fans,
             moments=moments,
         )
 
@@ -230,31 +242,45 @@ def dirac(tensor: TensorFacts, *, groups: Count = 1) -> Moments:
     return _two_point(groups * min(tensor.shape[0] // groups, tensor.shape[1]), tensor.numel)
 
 
-@_declare("U(-b, b), b = gain · √(6 / (fan_in + fan_out))", source=GLOROT, dims=(2, None))
+@_declare("U(-b, b), b = gain · √(6 / (fan_in + fan_out))", source=GLOROT, dims=(2, None), uses_fans=True)
 def xavier_uniform(tensor: TensorFacts, *, gain: Finite = 1.0) -> Moments:
-    """Keep the variance of activations and of gradients alike, with uniform values."""
+    """Keep the variance of activations and of gradients alike, with uniform values.
+
+    Equation 16 of the paper: a uniform distribution of variance 2 / (fan_in + fan_out), here times gain².
+    """
     return Moments(0.0, abs(_glorot_std(tensor, gain)), UNIFORM_KURTOSIS)
 
 
-@_declare("N(0, std²), std = gain · √(2 / (fan_in + fan_out))", source=GLOROT, dims=(2, None))
+@_declare("N(0, std²), std = gain · √(2 / (fan_in + fan_out))", source=GLOROT, dims=(2, None), uses_fans=True)
 def xavier_normal(tensor: TensorFacts, *, gain: NotNegative = 1.0) -> Moments:
-    """Keep the variance of activations and of gradients alike, with normal values."""
+    """Keep the variance of activations and of gradients alike, with normal values.
+
+    The variance is that of equation 12 of the paper, 2 / (fan_in + fan_out), here times gain².
+    """
     return Moments(0.0, _glorot_std(tensor, gain))
 
 
-@_declare("U(-b, b), b = gain(nonlinearity, a) · √(3 / fan)", source=HE, dims=(2, None))
+@_declare(
+    "U(-b, b), b = gain(nonlinearity, a) · √(3 / fan), fan as mode says", source=HE, dims=(2, None), uses_fans=True
+)
 def kaiming_uniform(
     tensor: TensorFacts, *, a: Finite = 0.0, mode: FanMode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu"
 ) -> Moments:
-    """Keep the variance through rectifiers, with uniform values."""
+    """Keep the variance through rectifiers, with uniform values.
+
+    The variance is gain² / fan: equations 10 (fan_in), 14 (fan_out) and 15 (the slope a) of the paper.
+    """
     return Moments(0.0, _he_std(tensor, a, mode, nonlinearity), UNIFORM_KURTOSIS)
 
 
-@_declare("N(0, std²), std = gain(nonlinearity, a) / √fan", source=HE, dims=(2, None))
+@_declare("N(0, std²), std = gain(nonlinearity, a) / √fan, fan as mode says", source=HE, dims=(2, None), uses_fans=True)
 def kaiming_normal(
     tensor: TensorFacts, *, a: Finite = 0.0, mode: FanMode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu"
 ) -> Moments:
-    """Keep the variance through rectifiers, with normal values."""
+    """Keep the variance through rectifiers, with normal values.
+
+    The variance is gain² / fan: equations 10 (fan_in), 14 (fan_out) and 15 (the slope a) of the paper.
+    """
     return Moments(0.0, _he_std(tensor, a, mode, nonlinearity))
 
 
@@ -262,7 +288,11 @@ def kaiming_normal(
     "gain · Q, with Q's rows or columns orthonormal, uniform over such matrices", source=SAXE, dims=(2, None), real=True
 )
 def orthogonal(tensor: TensorFacts, *, gain: Finite = 1.0) -> Moments:
-    """Keep the length of every signal, as a matrix of the first size by the product of the others."""
+    """Keep the length of every signal, as a matrix of the first size by the product of the others.
+
+    Weights that are packed into one tensor, as those of an LSTM's gates are, make one matrix, as in torch: its columns
+    are orthonormal, those of a single gate are not.
+    """
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     return Moments(0.0, abs(gain) / math.sqrt(max(rows, columns)))
 

@@ -107,6 +107,13 @@ class TestInitialising:
         assert answer.parameters[2].expected is None
         assert answer.parameters[2].rules == ()
 
+    def test_where_values_were_found_is_not_known(self, net):
+        rules = {"0.weight": "zeros", "0.bias": "add:value=1", "2.weight": "default"}
+        answer = paramctl.initialize(net, rules=rules)
+        assert [row.origin for row in answer.parameters] == [
+            "rule 1: zeros", "as found → rule 2: add(value=1)", "rule 3: default", "as found",
+        ]  # fmt: skip
+
     def test_default_draws_the_layers_own_values_anew(self, net, report):
         nn.init.ones_(net[0].weight)
         paramctl.initialize(net, rules={"*": "default"})

@@ -43,6 +43,13 @@ class Mode(StrEnum):
     EVAL = "eval"
 
 
+class Fan(StrEnum):
+    """Fans."""
+
+    LAYER = "layer"
+    TORCH = "torch"
+
+
 Model = Annotated[str | None, typer.Argument(help="The model.")]
 Texts = Annotated[list[str] | None, typer.Option(help="Some texts.")]
 Text = Annotated[str | None, typer.Option(help="A text.")]
@@ -106,6 +113,7 @@ def init(
     out: Text = None,
     max_shard_size: Text = None,
     threads: Number = None,
+    fan: Annotated[Fan | None, typer.Option(help="Fans.")] = None,
     rng: Annotated[Rng, typer.Option(help="A source.")] = Rng.STREAMS,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
+from paramctl.fans import Fans
 from paramctl.records import FLOATING_DTYPES, ParameterRecord, Statistics
 from paramctl.schemes import Moments, Scheme, TensorFacts
 
-Step: TypeAlias = tuple[Scheme, Mapping[str, Any]]
-"""A scheme with its options."""
-
 STANDARD_ERRORS = 5.0
 """How far a sample's mean or std may be off: a right one is further off once in two million times."""
+
+
+class Step(NamedTuple):
+    """A scheme with its options, and the fans that it uses; None for torch's."""
+
+    scheme: Scheme
+    options: Mapping[str, Any]
+    fans: Fans | None = None
 
 
 def expected_moments(shape: tuple[int, ...], steps: Iterable[Step | None], padding_row: int | None) -> Moments | None:
@@ -25,11 +31,7 @@ def expected_moments(shape: tuple[int, ...], steps: Iterable[Step | None], paddi
         return None
     moments: Moments | None = None
     for step in steps:
-        if step is None:
-            moments = None
-        else:
-            scheme, options = step
-            moments = scheme.moments(TensorFacts(shape, moments), **options)
+        moments = step and step.scheme.moments(TensorFacts(shape, moments, step.fans), **step.options)
     if moments is None or padding_row is None:
         return moments
     return _with_zeros(moments, 1 - 1 / shape[0])

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from paramctl.errors import ParamctlError, Problem
+from paramctl.fans import Fans
 from paramctl.globs import compile_glob
 from paramctl.records import FLOATING_DTYPES, ParameterRecord
+from paramctl.reports.init import UNWRITTEN, Start
 from paramctl.rules import InitRule
 from paramctl.schemes import SCHEMES, Scheme
 
@@ -21,6 +23,9 @@ class InitTarget:
         normalization: whether a normalisation layer owns it.
         padding_row: the row of an embedding that stays zero.
         has_default: whether its layer's own initialisation is known.
+        fans: the fans that schemes use; None where its shape has none.
+        as_found: whether it had its values before, and nothing is known of where they came from.
+        unwritten: how many of its elements its layer has made and never written.
 
     """
 
@@ -28,6 +33,9 @@ class InitTarget:
     normalization: bool = False
     padding_row: int | None = None
     has_default: bool = True
+    fans: Fans | None = None
+    as_found: bool = False
+    unwritten: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,27 @@ class InitPlan:
         scheme = self.steps[0].scheme if self.steps else None
         return isinstance(scheme, Scheme) and not scheme.in_place and scheme.name != "default"
 
+    @property
+    def start(self) -> Start | None:
+        """Where the values came from that the rules change or leave; None where the rules alone make them.
+
+        What a function of the user's writes is not known: it counts as all.
+        """
+        steps, target = self.steps, self.target
+        if self.overwrites or not all(isinstance(step.scheme, Scheme) for step in steps):
+            return None
+        if target.unwritten:
+            return "never written" if target.unwritten == target.record.numel else "partly written"
+        if steps and steps[0].label == "default":
+            return None
+        return "as found" if target.as_found else "layer default"
+
+    @property
+    def used_fans(self) -> Fans | None:
+        """The fans, where a scheme uses them."""
+        used = any(isinstance(step.scheme, Scheme) and step.scheme.uses_fans for step in self.steps)
+        return self.target.fans if used else None
+
 
 def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list[InitPlan], list[str]]:
     """Apply the rules in order.
@@ -67,7 +96,10 @@ def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list
     plans = [InitPlan(target=target) for target in targets]
     notes: list[str] = []
     problems: list[Problem] = []
-    for rule in rules:
+    number = 0
+    for given in rules:
+        number += given.match is not None
+        rule = replace(given, number=None if given.match is None else number)
         if rule.match is None:
             plans = [_for_whole_model(each, rule) for each in plans]
             continue
@@ -83,7 +115,21 @@ def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list
                 problems.append(_misfit(rule, plans[i].target, reason))
     if problems:
         raise ParamctlError(*problems)
-    return plans, notes
+    return plans, [*notes, *_notes_on_unwritten(plans)]
+
+
+def _notes_on_unwritten(plans: Iterable[InitPlan]) -> list[str]:
+    """Return the note on what is used as it was allocated."""
+    listed = []
+    for each in plans:
+        if each.start in UNWRITTEN:
+            record, count = each.target.record, each.target.unwritten
+            part = "" if count == record.numel else f" ({count:,} of its {record.numel:,} elements)"
+            listed.append(f"{record.name}{part}")
+    if not listed:
+        return []
+    named = ", ".join(listed[:3]) + (f" and {len(listed) - 3:,} more" if listed[3:] else "")
+    return [f"{named}: never written by the layer; zeros here, anything elsewhere"]
 
 
 def _misfit(rule: InitRule, target: InitTarget, reason: str) -> Problem:

@@ -14,6 +14,7 @@ _NESTED: Final[Mapping[str, Sequence[str]]] = {
     "grad": STATISTICS,
     "expected": ("mean", "std"),
     "histogram": ("edges", "counts"),
+    "fans": ("fan_in", "fan_out"),
 }
 """The fields that become columns of their own, such as ``stats.mean``, also in a row that has none of them."""
 
@@ -29,7 +30,8 @@ def flat_rows(report: Report) -> Iterator[list[str]]:
 def is_number(column: str) -> bool:
     """Tell whether a column holds numbers, which are set to the right."""
     field = column.partition(".")[0]
-    return column in {"numel", "nbytes", "saved_nbytes"} or (field in _NESTED and field != "histogram")
+    counts = {"numel", "nbytes", "saved_nbytes", "unwritten"}
+    return column in counts or (field in _NESTED and field != "histogram")
 
 
 def _columns(name: str) -> list[str]:

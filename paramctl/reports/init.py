@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from math import prod
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
+from paramctl.fans import Fans
 from paramctl.records import Histogram, Shape, Statistics, Values
 from paramctl.reports.base import Report, Row, finite, histogram_fields, statistics_fields
 from paramctl.schemes import SCHEMES, Moments
 
+Start: TypeAlias = Literal["layer default", "as found", "never written", "partly written"]
+"""Where values came from before any rule: the layer; the caller's module; nowhere, for all or some elements."""
+UNWRITTEN: Final = frozenset({"never written", "partly written"})
 RandomSource: TypeAlias = Literal["streams", "torch"]
 """What values are drawn from: a stream for each parameter, or torch's one generator, as a script does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedRule:
-    """A rule that reached a parameter: the scheme or function, and its arguments."""
+    """A rule that reached a parameter: the scheme or function, and its arguments.
+
+    `number` is its place among the rules, the spec's before those of the call, from 1; None for the scheme for the
+    whole model.
+    """
 
     scheme: str
     args: Mapping[str, Any]
+    number: int | None = None
+
+    @property
+    def origin(self) -> str:
+        """The rule as the origin of values."""
+        return f"{'scheme' if self.number is None else f'rule {self.number}'}: {self}"
 
     def __str__(self) -> str:
         scheme = SCHEMES.get(self.scheme)
@@ -41,6 +56,9 @@ class InitializedParameter:
         expected: what the formula promises; None where none does.
         deviates: whether the values are off by more than five standard errors; None where nothing is promised.
         note: why a rule for the whole model did not apply.
+        fans: fan_in and fan_out, where a scheme used them.
+        start: where the values came from that the rules change or leave; None where the rules alone make them.
+        unwritten: how many elements nothing has written.
         replaced: how many of the rules, the first ones, left no trace, since a later one overwrote everything.
         values: its elements, where they were asked for.
 
@@ -54,6 +72,9 @@ class InitializedParameter:
     expected: Moments | None
     deviates: bool | None
     note: str | None
+    fans: Fans | None = None
+    start: Start | None = None
+    unwritten: int = 0
     replaced: int = 0
     values: Values | None = None
 
@@ -61,6 +82,13 @@ class InitializedParameter:
     def histogram(self) -> Histogram | None:
         """The histogram of its values, where it was asked for."""
         return None if self.stats is None else self.stats.histogram
+
+    @property
+    def origin(self) -> str:
+        """Where the values came from, in order."""
+        return " → ".join(
+            [*([self.start] if self.start else []), *(rule.origin for rule in self.rules[self.replaced :])]
+        )
 
     def fields(self, *, with_histogram: bool = False) -> Row:
         """Return the row as plain data."""
@@ -74,6 +102,9 @@ class InitializedParameter:
             "expected": expected and {"mean": finite(expected.mean), "std": finite(expected.std)},
             "deviates": self.deviates,
             "note": self.note,
+            "fans": self.fans and self.fans._asdict(),
+            "origin": self.origin,
+            "unwritten": self.unwritten,
         }
         if with_histogram:
             row["histogram"] = histogram_fields(self.histogram)
@@ -82,6 +113,14 @@ class InitializedParameter:
 
 def _plain_arguments(arguments: Mapping[str, Any]) -> Row:
     return {name: finite(value) if isinstance(value, float) else value for name, value in arguments.items()}
+
+
+class OriginShare(NamedTuple):
+    """How many parameters have their values from one origin, and how many elements they have; a tie counts once."""
+
+    origin: str
+    parameters: int
+    numel: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +140,19 @@ class InitReport(Report):
 
     command: ClassVar = "init"
     rows_key: ClassVar = "parameters"
-    row_fields: ClassVar = ("name", "aliases", "shape", "rules", "stats", "expected", "deviates", "note")
+    row_fields: ClassVar = (
+        "name",
+        "aliases",
+        "shape",
+        "rules",
+        "stats",
+        "expected",
+        "deviates",
+        "note",
+        "fans",
+        "origin",
+        "unwritten",
+    )
 
     seed: int
     parameters: Sequence[InitializedParameter]
@@ -124,5 +175,14 @@ class InitReport(Report):
         return (parameter.fields(with_histogram=self.with_histograms) for parameter in self.parameters)
 
     def tail(self) -> Row:
-        """Return the files that were written."""
-        return {"written": self.written, "shards": list(self.shards)}
+        """Return the files that were written, and how much came from where."""
+        origins = [share._asdict() for share in self.origins()]
+        return {"written": self.written, "shards": list(self.shards), "origins": origins}
+
+    def origins(self) -> list[OriginShare]:
+        """Return what came from each origin, in the order in which they are first met."""
+        shares: dict[str, OriginShare] = {}
+        for row in self.parameters:
+            _, parameters, numel = shares.get(row.origin, OriginShare(row.origin, 0, 0))
+            shares[row.origin] = OriginShare(row.origin, parameters + 1, numel + prod(row.shape))
+        return list(shares.values())

@@ -10,6 +10,8 @@ from pathlib import Path
 from torch import nn
 
 from paramctl.analysis.measuring import notes_on_unmeasured
+from paramctl.errors import failure
+from paramctl.fans import FanRule
 from paramctl.reports.init import InitializedParameter, InitReport, RandomSource
 from paramctl.rules import InitRule
 from paramctl.tensors.built import Build
@@ -33,6 +35,7 @@ def initialize(
     max_shard_size: int | None = None,
     with_values: bool = False,
     threads: int | None = None,
+    fan: FanRule | None = None,
     rng: RandomSource = "streams",
     watch: Watch = unwatched,
     hist: bool = False,
@@ -48,21 +51,23 @@ def initialize(
         max_shard_size: the most bytes of tensors in a file; what has more is written to shards. None for one file.
         with_values: whether the report holds the elements.
         threads: how many threads draw values, which do not depend on it; None for as many as there are cores.
+        fan: whose fan_in and fan_out the schemes use; None for torch's with torch's generator, else the layer's.
         rng: what the values are drawn from.
         watch: watches how far the drawing has come.
         hist: whether the report holds histograms.
 
     Raises:
         ParamctlError: if the model cannot be built or does not fit in memory, a rule does not fit a parameter, or `out`
-            cannot be written.
+            cannot be written, or if a script's values are to have other fans than a script's.
 
     """
+    fans = _fans_that_count(fan, rng)
     if out is not None:
         check_out(out)
     built = build()
     check_python(built.net, "MODEL")
     names = {} if out is None else state_names(built.net)
-    drawings, notes = plan_drawings(built.net, built.programs, [*built.rules, *rules], seed)
+    drawings, notes = plan_drawings(built.net, built.programs, [*built.rules, *rules], seed, fan=fans)
     copies = with_values + (out is not None and not holds_nothing(out))
     net: nn.Module = built.net
     make: Callable[..., list[InitializedParameter]] = produce
@@ -97,3 +102,9 @@ def initialize(
         with_histograms=hist,
         notes=(*built.notes, *notes),
     )
+
+
+def _fans_that_count(fan: FanRule | None, rng: RandomSource) -> FanRule:
+    if rng == "torch" and fan == "layer":
+        raise failure("--rng torch gives a script's values, and torch.nn.init has its own fans", where="--fan layer")
+    return fan or ("torch" if rng == "torch" else "layer")

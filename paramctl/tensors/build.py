@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container as Holding
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -23,6 +24,7 @@ from paramctl.tensors.defaults import Programs, record_programs
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.prototypes import build_holdings
 from paramctl.tensors.spec_failures import explainer, input_hint
+from paramctl.tensors.unwritten import FreshMemory
 
 Slot: TypeAlias = tuple[nn.Module, str]
 """The module and the attribute that hold a parameter."""
@@ -66,7 +68,8 @@ def build(
             for module, node in builder.origins
             if isinstance(node, Layer) and node.call.reference is None and id(module) not in builder.initialized
         ]
-        programs = record_programs(*torch_layers, complete=True)
+        unwritten = builder.fresh.release(net) if spec.imports else {}
+        programs = record_programs(*torch_layers, complete=True, unwritten=unwritten)
     tie(net, spec.ties)
     notes = [note for glob in spec.freeze if (note := freeze(net, glob))]
     return BuiltModel(
@@ -158,6 +161,7 @@ class _Builder:
     origins: list[tuple[nn.Module, ModuleSpec]] = field(default_factory=list)
     instances: dict[int, dict[int, nn.Module]] = field(default_factory=lambda: {0: {}})
     initialized: set[int] = field(default_factory=set)
+    fresh: FreshMemory = field(default_factory=FreshMemory)
     inside_layer_with_values: bool = False
 
     def root(self) -> nn.Module:
@@ -211,10 +215,11 @@ class _Builder:
         self.inside_layer_with_values = True
         if self.overwritten is None:
             assert self.seed is not None, "layers are built with values where there is a seed"
-            with initialization(enabled=True), streams.global_stream(self.seed, path):
+            with initialization(enabled=True), streams.global_stream(self.seed, path), self.fresh:
                 module = self.with_values(node, where)
         else:
-            module = self.with_values(node, where)
+            with self.fresh if node.call.reference else nullcontext():
+                module = self.with_values(node, where)
             _let_go(module, path, self.overwritten)
         self.inside_layer_with_values = False
         return module

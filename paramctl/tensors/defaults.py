@@ -41,11 +41,13 @@ class Programs:
     Attributes:
         recorded: tensor and program by the tensor's id; the tensor is held so that the id is not used again.
         complete: whether every tensor without a program holds what its layer wrote.
+        unwritten: how many elements its layer has left unwritten, by the id of each parameter of which there are any.
 
     """
 
     recorded: Mapping[int, tuple[torch.Tensor, Program]]
     complete: bool = False
+    unwritten: Mapping[int, int] = field(default_factory=dict)
 
     def of(self, tensor: torch.Tensor) -> Program:
         """Return the program of a tensor, an empty one where nothing is known to write it."""
@@ -60,12 +62,13 @@ def run_program(program: Program, tensor: torch.Tensor, stream: Stream) -> None:
         kernels.fill(target, write.scheme.name, write.options, own)
 
 
-def record_programs(*roots: nn.Module, complete: bool = False) -> Programs:
+def record_programs(*roots: nn.Module, complete: bool = False, unwritten: Mapping[int, int] | None = None) -> Programs:
     """Record what torch.nn's modules at and below the roots write into their tensors when they are reset.
 
     Nothing is executed, so the module may hold values or be on the meta device. A module whose class is not torch.nn's
     keeps its secrets: its own parameters have no program. Neither have those at and below a module that computes
     tensors from its parameters, as a parametrization or pruning does: a reset would write to what is computed.
+    What is `complete` or `unwritten` is handed on.
     """
     met: set[int] = set()
     modules = [module for root in roots for module in _children_first(root, met)]
@@ -74,7 +77,8 @@ def record_programs(*roots: nn.Module, complete: bool = False) -> Programs:
     with torch.random.fork_rng(devices=[]):  # what a reset draws besides must not advance the caller's generator
         for module in modules:
             _record(module, recorder)
-    return Programs({key: (tensors[key], _what_remains(writes)) for key, writes in recorder.writes.items()}, complete)
+    recorded = {key: (tensors[key], _what_remains(writes)) for key, writes in recorder.writes.items()}
+    return Programs(recorded, complete, unwritten or {})
 
 
 def _record(module: nn.Module, recorder: _Recorder) -> None:

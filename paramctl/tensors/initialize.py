@@ -15,14 +15,16 @@ from torch.nn.modules.batchnorm import _NormBase
 from paramctl.analysis.expectation import Step, deviates, expected_moments
 from paramctl.analysis.planning import InitPlan, InitTarget
 from paramctl.errors import ParamctlError, failure, located
+from paramctl.fans import FanRule
 from paramctl.records import ParameterRecord, Statistics, Values
 from paramctl.references import Reference
-from paramctl.reports.init import AppliedRule, InitializedParameter
+from paramctl.reports.init import UNWRITTEN, AppliedRule, InitializedParameter
 from paramctl.rules import InitRule
-from paramctl.schemes import SCHEMES, Scheme
+from paramctl.schemes import SCHEMES, Scheme, TensorFacts
 from paramctl.tensors import kernels, streams, user_code
 from paramctl.tensors.blocks import Block, Fill, Stream, chunks_of, draw_blocks
 from paramctl.tensors.defaults import Program, Programs, Write, run_program
+from paramctl.tensors.fans import fans_of
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.values import TensorValues
 
@@ -30,8 +32,10 @@ _NORMALIZATION = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 DEFAULT = InitRule(match=None, scheme=SCHEMES["default"], options={})
 
 
-def init_target(net: nn.Module, record: ParameterRecord, tensor: torch.Tensor, programs: Programs) -> InitTarget:
-    """Describe a parameter of a model as init rules see it."""
+def init_target(
+    net: nn.Module, record: ParameterRecord, tensor: torch.Tensor, programs: Programs, fan: FanRule = "layer"
+) -> InitTarget:
+    """Describe a parameter of a model as init rules see it; of a tie, the layer of the first name tells the fans."""
     padding_row = None
     for name in record.names:
         module, _, attribute = name.rpartition(".")
@@ -46,7 +50,17 @@ def init_target(net: nn.Module, record: ParameterRecord, tensor: torch.Tensor, p
         normalization=isinstance(owner, _NORMALIZATION) or type(owner).__name__.endswith("Norm"),
         padding_row=padding_row,
         has_default=programs.complete or bool(programs.of(tensor)),
+        fans=fans_of(net, record.name, record.shape, fan),
+        as_found=not programs.complete,
+        unwritten=_unwritten(tensor, programs),
     )
+
+
+def _unwritten(tensor: torch.Tensor, programs: Programs) -> int:
+    """Return how many elements a tensor's layer leaves without a value: all, where it makes them on meta."""
+    if tensor.is_meta and not programs.of(tensor):
+        return tensor.numel()
+    return programs.unwritten.get(id(tensor), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +92,10 @@ class Drawing:
         for step in self.steps:
             if step.scheme is DEFAULT.scheme:
                 whole = [write for write in self.program if write.view is None]
-                known.append((whole[0].scheme, whole[0].options) if len(whole) == 1 else None)
+                known.append(Step(whole[0].scheme, whole[0].options) if len(whole) == 1 else None)
             else:
-                known.append((step.scheme, step.options) if isinstance(step.scheme, Scheme) else None)
+                fans = self.plan.target.fans
+                known.append(Step(step.scheme, step.options, fans) if isinstance(step.scheme, Scheme) else None)
         return known
 
     @property
@@ -130,7 +145,8 @@ class Drawing:
         """
         record = self.plan.target.record
         tensor = self.tensor
-        values = torch.empty(record.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.detach()
+        make = torch.zeros if self.plan.target.unwritten else torch.empty
+        values = make(record.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.detach()
         if values.numel() == 0:
             return values
         work = values.cpu().contiguous()
@@ -154,15 +170,15 @@ class Drawing:
             if step.scheme is DEFAULT.scheme:
                 run_program(self.program, work, stream)
             else:
-                kernels.fill(work, step.label, step.options, stream)
+                kernels.fill(work, step.label, step.options, stream, self.plan.target.fans)
 
     def fill_of(self, step: InitRule) -> Fill:
         """Return what an elementwise step does to a run of elements."""
         call = self._elementwise(step)
         assert call is not None, "the drawing is blockwise"
-        scheme, options = call
+        facts = TensorFacts(self.plan.target.record.shape, layer_fans=call.fans)
         with self.explaining(step):
-            fill = kernels.ELEMENTWISE[scheme.name](self.plan.target.record.shape, **options)
+            fill = kernels.ELEMENTWISE[call.scheme.name](facts, **call.options)
 
         def explained(block: torch.Tensor, generator: torch.Generator) -> None:
             with self.explaining(step):
@@ -171,14 +187,19 @@ class Drawing:
         return explained
 
     def _elementwise(self, step: InitRule) -> Step | None:
-        """Return the elementwise scheme of a step with its options; None where the step is something else."""
-        scheme, options = step.scheme, step.options
+        """Return the elementwise scheme of a step; None where the step is something else.
+
+        What a layer writes by itself has torch's fans.
+        """
+        scheme, options, fans = step.scheme, step.options, self.plan.target.fans
         if scheme is DEFAULT.scheme:
             program = [write for write in self.program if not self._keeps_padding(write)]
             if len(program) != 1 or program[0].view is not None:
                 return None
-            scheme, options = program[0].scheme, program[0].options
-        return (scheme, options) if isinstance(scheme, Scheme) and scheme.name in kernels.ELEMENTWISE else None
+            scheme, options, fans = program[0].scheme, program[0].options, None
+        return (
+            Step(scheme, options, fans) if isinstance(scheme, Scheme) and scheme.name in kernels.ELEMENTWISE else None
+        )
 
     def _keeps_padding(self, write: Write) -> bool:
         """Tell whether a layer writes no more than the zeros of a padding row, which are there in any case."""
@@ -233,11 +254,16 @@ def describe_measured(drawing: Drawing, stats: Statistics | None, values: Values
         name=record.name,
         aliases=record.aliases,
         shape=record.shape,
-        rules=tuple(AppliedRule(scheme=rule.label, args=rule.options) for rule in drawing.plan.rules),
+        rules=tuple(
+            AppliedRule(scheme=rule.label, args=rule.options, number=rule.number) for rule in drawing.plan.rules
+        ),
         stats=stats,
         expected=expected,
         deviates=None if expected is None or stats is None else deviates(record, stats, expected),
         note=drawing.plan.note,
+        fans=drawing.plan.used_fans,
+        start=drawing.plan.start,
+        unwritten=target.unwritten if drawing.plan.start in UNWRITTEN else 0,
         replaced=len(drawing.plan.rules) - len(drawing.plan.steps),
         values=values,
     )

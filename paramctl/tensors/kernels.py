@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from paramctl.records import Shape
+from paramctl.fans import Fans
 from paramctl.schemes import TensorFacts
 from paramctl.tensors.blocks import Fill, Stream, fill_blocks, precision_of
 from paramctl.tensors.threads import one_thread
@@ -20,8 +20,10 @@ Kernel: TypeAlias = Callable[..., object]
 """Changes a whole tensor in place; takes it, a generator, and the scheme's options."""
 
 
-def fill(tensor: torch.Tensor, scheme: str, options: Mapping[str, Any], stream: Stream) -> None:
-    """Apply a scheme to a tensor on the CPU, in place and unrecorded by autograd.
+def fill(
+    tensor: torch.Tensor, scheme: str, options: Mapping[str, Any], stream: Stream, fans: Fans | None = None
+) -> None:
+    """Apply a scheme to a tensor on the CPU, in place and unrecorded by autograd; without fans, with torch's.
 
     Values are made in float32 (float64 and complex in their own precision) and rounded once to a smaller dtype, so that
     a bfloat16 model holds the rounded values of the float32 one.
@@ -29,7 +31,8 @@ def fill(tensor: torch.Tensor, scheme: str, options: Mapping[str, Any], stream: 
     with torch.no_grad():
         if scheme in ELEMENTWISE:
             work = tensor.contiguous()
-            fill_blocks(work, [(ELEMENTWISE[scheme](tuple(tensor.shape), **options), stream)])
+            facts = TensorFacts(tuple(tensor.shape), layer_fans=fans)
+            fill_blocks(work, [(ELEMENTWISE[scheme](facts, **options), stream)])
         else:
             work = tensor.to(precision_of(tensor.dtype))
             WHOLE[scheme](work, stream(0), **options)
@@ -49,12 +52,12 @@ def _constant(value: float) -> Fill:
     return lambda block, _: block.fill_(value)
 
 
-def _glorot_std(shape: Shape, gain: float) -> float:
-    return gain * math.sqrt(2.0 / float(sum(TensorFacts(shape).fans)))
+def _glorot_std(facts: TensorFacts, gain: float) -> float:
+    return gain * math.sqrt(2.0 / float(sum(facts.fans)))
 
 
-def _he_std(shape: Shape, a: float, mode: str, nonlinearity: Any) -> float:
-    fan_in, fan_out = TensorFacts(shape).fans
+def _he_std(facts: TensorFacts, a: float, mode: str, nonlinearity: Any) -> float:
+    fan_in, fan_out = facts.fans
     return nn.init.calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
 
 
@@ -71,15 +74,15 @@ ELEMENTWISE: Mapping[str, Callable[..., Fill]] = MappingProxyType(
         "constant": lambda _, *, val: _constant(val),
         "ones": lambda _: _constant(1.0),
         "zeros": lambda _: _constant(0.0),
-        "xavier_uniform": lambda shape, *, gain: _symmetric(_glorot_std(shape, gain)),
-        "xavier_normal": lambda shape, *, gain: _normal(0.0, _glorot_std(shape, gain)),
-        "kaiming_uniform": lambda shape, *, a, mode, nonlinearity: _symmetric(_he_std(shape, a, mode, nonlinearity)),
-        "kaiming_normal": lambda shape, *, a, mode, nonlinearity: _normal(0.0, _he_std(shape, a, mode, nonlinearity)),
+        "xavier_uniform": lambda facts, *, gain: _symmetric(_glorot_std(facts, gain)),
+        "xavier_normal": lambda facts, *, gain: _normal(0.0, _glorot_std(facts, gain)),
+        "kaiming_uniform": lambda facts, *, a, mode, nonlinearity: _symmetric(_he_std(facts, a, mode, nonlinearity)),
+        "kaiming_normal": lambda facts, *, a, mode, nonlinearity: _normal(0.0, _he_std(facts, a, mode, nonlinearity)),
         "add": lambda _, *, value: lambda block, __: block.add_(value),
         "mul": lambda _, *, value: lambda block, __: block.mul_(value),
     }
 )
-"""The schemes that draw each element for itself: a function of the shape and the options that returns what fills, or
+"""The schemes that draw each element for itself: a function of the facts and the options that returns what fills, or
 changes, any run of elements. The arithmetic is torch's own, to the bit, except for what `trunc_normal` draws again."""
 
 

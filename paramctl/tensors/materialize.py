@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from paramctl.analysis.planning import plan
+from paramctl.fans import FanRule
 from paramctl.rules import InitRule
 from paramctl.tensors import streams
 from paramctl.tensors.collect import bytes_of, take_inventory
@@ -17,7 +18,7 @@ from paramctl.tensors.initialize import Drawing, init_target, with_function
 
 
 def plan_drawings(
-    net: nn.Module, programs: Programs, rules: Sequence[InitRule], seed: int = 0
+    net: nn.Module, programs: Programs, rules: Sequence[InitRule], seed: int = 0, *, fan: FanRule = "layer"
 ) -> tuple[list[Drawing], list[str]]:
     """Decide how each parameter of a model gets its values, in model order.
 
@@ -34,7 +35,8 @@ def plan_drawings(
     parameters = list(net.parameters())
     records = take_inventory(net).parameters
     targets = [
-        init_target(net, record, parameter, programs) for record, parameter in zip(records, parameters, strict=True)
+        init_target(net, record, parameter, programs, fan)
+        for record, parameter in zip(records, parameters, strict=True)
     ]
     with streams.global_stream(seed, "import"):
         loaded = [with_function(rule) for rule in rules]

@@ -178,7 +178,8 @@ class _Script:
 
     def whole(self, drawing: Drawing, tensor: torch.Tensor) -> torch.Tensor:
         """Draw a parameter at once; what a constructor has made is changed in place."""
-        values = torch.empty_like(tensor, device="cpu") if tensor.is_meta else tensor.detach().contiguous()
+        make = torch.zeros_like if drawing.plan.target.unwritten else torch.empty_like
+        values = make(tensor, device="cpu") if tensor.is_meta else tensor.detach().contiguous()
         if values.numel() == 0:
             return values
         for i, step in enumerate(drawing.steps if tensor.is_meta else drawing.plan.steps):

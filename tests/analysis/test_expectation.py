@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from paramctl.analysis.expectation import deviates, expected_moments
+from paramctl.analysis.expectation import Step, deviates, expected_moments
 from paramctl.records import ParameterRecord
 from paramctl.schemes import SCHEMES, Moments
 from paramctl.tensors import streams
@@ -18,21 +18,21 @@ def record(shape, dtype="float32"):
 
 
 def test_each_scheme_acts_on_what_the_one_before_left():
-    steps = [(SCHEMES["ones"], {}), (SCHEMES["add"], {"value": 2.0}), (SCHEMES["mul"], {"value": -3.0})]
+    steps = [Step(SCHEMES["ones"], {}), Step(SCHEMES["add"], {"value": 2.0}), Step(SCHEMES["mul"], {"value": -3.0})]
     assert expected_moments((4,), steps, None) == Moments(-9.0, 0.0)
 
 
 def test_what_no_formula_describes_promises_nothing_until_it_is_overwritten():
-    assert expected_moments((4,), [None, (SCHEMES["add"], {"value": 2.0})], None) is None
-    assert expected_moments((4,), [None, (SCHEMES["zeros"], {})], None) == Moments(0.0, 0.0)
+    assert expected_moments((4,), [None, Step(SCHEMES["add"], {"value": 2.0})], None) is None
+    assert expected_moments((4,), [None, Step(SCHEMES["zeros"], {})], None) == Moments(0.0, 0.0)
 
 
 def test_a_tensor_without_elements_promises_nothing():
-    assert expected_moments((0, 3), [(SCHEMES["xavier_uniform"], {"gain": 1.0})], None) is None
+    assert expected_moments((0, 3), [Step(SCHEMES["xavier_uniform"], {"gain": 1.0})], None) is None
 
 
 def test_an_embeddings_padding_row_counts_as_zeros():
-    moments = expected_moments((10, 4), [(SCHEMES["constant"], {"val": 2.0})], 3)
+    moments = expected_moments((10, 4), [Step(SCHEMES["constant"], {"val": 2.0})], 3)
     values = torch.full((10, 4), 2.0)
     values[3] = 0
     assert moments.mean == pytest.approx(values.mean().item())
@@ -45,7 +45,7 @@ def test_a_right_sample_does_not_deviate(scheme, shape):
     from paramctl.tensors.kernels import fill
 
     options = {option.name: option.default for option in SCHEMES[scheme].options.values()}
-    moments = expected_moments(shape, [(SCHEMES[scheme], options)], None)
+    moments = expected_moments(shape, [Step(SCHEMES[scheme], options)], None)
     for seed in range(20):
         tensor = torch.empty(shape)
         fill(tensor, scheme, options, partial(streams.generator, seed))

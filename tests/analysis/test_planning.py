@@ -6,6 +6,7 @@ import pytest
 
 from paramctl.analysis.planning import InitTarget, plan
 from paramctl.errors import ParamctlError
+from paramctl.fans import Fans
 from paramctl.records import ParameterRecord
 from paramctl.spec.rules import parse_rule, parse_whole_model
 
@@ -85,6 +86,57 @@ class TestExactRules:
     def test_default_is_a_misfit_where_it_is_not_known(self):
         with pytest.raises(ParamctlError, match="how its layer initialises it is not known"):
             plan([target("0.weight", (3, 4), has_default=False)], [parse_rule("*=default", HERE)])
+
+
+class TestWhereValuesComeFrom:
+    def start(self, *texts, **facts):
+        rules = [parse_rule(text, HERE) for text in texts]
+        plans, notes = plan([target("0.weight", (3, 4), **facts)], rules)
+        return plans[0].start, notes
+
+    def test_rules_are_numbered_as_they_apply_and_the_scheme_for_a_whole_model_has_no_number(self):
+        rules = [parse_rule("*=ones", HERE), parse_whole_model("normal", HERE), parse_rule("*.weight=zeros", HERE)]
+        plans, _ = plan([WEIGHT, BIAS], rules)
+        assert [[rule.number for rule in each.rules] for each in plans] == [[1, None, 2], [1, None]]
+
+    def test_what_rules_overwrite_starts_nowhere(self):
+        assert self.start("*=normal", unwritten=12) == (None, [])
+        assert self.start("*=normal", "*=add:value=1")[0] is None
+
+    @pytest.mark.parametrize("texts", [(), ("*=add:value=1",), ("*=mul:value=2", "*=add:value=1")])
+    def test_what_rules_leave_or_change_starts_with_the_layer_or_as_it_was_found(self, texts):
+        assert self.start(*texts)[0] == "layer default"
+        assert self.start(*texts, as_found=True)[0] == "as found"
+
+    def test_a_rule_for_the_layers_own_values_makes_them_unless_there_are_none(self):
+        assert self.start("*=default")[0] is None
+        assert self.start("*=default", unwritten=12)[0] == "never written"
+
+    def test_what_the_layer_has_not_written_is_noted(self):
+        start, notes = self.start("*=mul:value=2", unwritten=12)
+        assert start == "never written"
+        assert notes == ["0.weight: never written by the layer; zeros here, anything elsewhere"]
+        start, (note,) = self.start(unwritten=5)
+        assert start == "partly written"
+        assert note.startswith("0.weight (5 of its 12 elements): ")
+
+    def test_a_function_may_write_everything_so_nothing_is_said(self):
+        assert self.start("*=my.py:f", unwritten=12) == (None, [])
+
+    def test_a_note_names_three_and_counts_the_others(self):
+        _, (note,) = plan([target(f"{i}.weight", (2, 2), unwritten=4) for i in range(5)], [])
+        assert note.startswith("0.weight, 1.weight, 2.weight and 2 more: ")
+
+
+class TestFans:
+    def used(self, *texts):
+        plans, _ = plan([target("0.weight", (3, 4), fans=Fans(4, 3))], [parse_rule(text, HERE) for text in texts])
+        return plans[0].used_fans
+
+    def test_they_are_shown_where_a_scheme_that_is_left_uses_them(self):
+        assert self.used("*=kaiming_normal", "*=add:value=1") == (4, 3)
+        assert self.used("*=xavier_uniform", "*=normal") is None
+        assert self.used() is None
 
 
 class TestWhatIsLeftToDo:

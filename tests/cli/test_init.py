@@ -127,6 +127,188 @@ def test_histograms_are_of_the_values_that_are_written(rng, report, paramctl, wr
         assert row["histogram"] == {"edges": [], "counts": []}
 
 
+class TestFans:
+    SPEC = "layers: [{Conv2d: {in_channels: 30, out_channels: 60, kernel_size: 3, groups: 30}}, {LSTM: [40, 50]}]"
+
+    def test_the_report_has_the_fans_that_schemes_use(self, report, write):
+        rows = report("init", write(self.SPEC), "--scheme", "xavier_normal")["parameters"]
+        assert [row["fans"] for row in rows] == [
+            {"fan_in": 9, "fan_out": 18}, None, {"fan_in": 40, "fan_out": 50}, {"fan_in": 50, "fan_out": 50}, None, None,
+        ]  # fmt: skip
+        assert rows[0]["expected"]["std"] == pytest.approx((2 / 27) ** 0.5)
+        assert not any(row["deviates"] for row in rows)
+
+    def test_with_torchs_fans_the_report_has_torchs(self, report, write):
+        rows = report("init", write(self.SPEC), "--scheme", "xavier_normal", "--fan", "torch")["parameters"]
+        assert [row["fans"] for row in rows if row["fans"]] == [
+            {"fan_in": 9, "fan_out": 540}, {"fan_in": 40, "fan_out": 200}, {"fan_in": 50, "fan_out": 200},
+        ]  # fmt: skip
+        assert not any(row["deviates"] for row in rows)
+
+    def test_a_scripts_values_have_torchs_fans_and_no_others(self, report, paramctl, write):
+        spec = write(self.SPEC)
+        words = ("init", spec, "--scheme", "xavier_normal", "--rng", "torch")
+        rows = report(*words)["parameters"]
+        assert [row["fans"]["fan_out"] for row in rows if row["fans"]] == [540, 200, 200]
+        assert not any(row["deviates"] for row in rows)
+        assert report(*words, "--fan", "torch")["parameters"] == rows
+        refused = paramctl(*words, "--fan", "layer")
+        assert (refused.code, refused.out) == (2, "")
+        assert refused.err.startswith("error: --fan layer: --rng torch gives a script's values")
+
+    def test_without_a_scheme_that_uses_them_there_are_none(self, report, paramctl):
+        assert all(row["fans"] is None for row in report("init", MLP, "--scheme", "normal")["parameters"])
+        assert " fan " not in paramctl("init", MLP, "--scheme", "normal").out
+
+    @pytest.mark.parametrize(
+        ("scheme", "cell"),
+        [("kaiming_normal", " in 9 "), ("kaiming_uniform:mode=fan_out", " out 18 "), ("xavier_uniform", " 9 + 18 ")],
+    )
+    def test_a_table_shows_what_the_formula_divides_by(self, scheme, cell, paramctl, write, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "80")
+        out = paramctl("init", write(self.SPEC), "--scheme", scheme).out
+        assert cell in out
+        assert max(map(len, out.splitlines())) <= 80
+
+    def test_csv_has_a_column_for_each(self, paramctl, write):
+        header, first, *_ = paramctl(
+            "init", write(self.SPEC), "--scheme", "xavier_normal", "-f", "csv"
+        ).out.splitlines()
+        row = dict(zip(header.split(","), first.split(","), strict=False))
+        assert "fans.fan_in,fans.fan_out,origin,unwritten" in header
+        assert first.endswith(",9,18,scheme: xavier_normal,0")
+        assert row["name"] == "0.weight"
+
+
+OWN = """
+import torch
+from torch import nn
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.never = nn.Parameter(torch.empty(4))
+        self.partly = nn.Parameter(torch.Tensor(2, 3))
+        self.partly.data[0] = 1
+        self.filled = nn.Parameter(torch.empty(5).normal_())
+        self.inner = nn.Linear(2, 2)
+"""
+
+
+class TestOrigins:
+    def origins(self, report, *words):
+        return {row["name"]: row["origin"] for row in report("init", *words)["parameters"]}
+
+    def test_every_parameter_has_one(self, report, write):
+        spec = write(
+            "layers: {a: {Linear: [2, 2]}, b: {Linear: [2, 2]}, n: {LayerNorm: 2}}\n"
+            "init: [{match: 'a.*', scheme: ones}, {match: 'a.weight', scheme: normal, std: 0.02}]"
+        )
+        words = ("--scheme", "xavier_normal", "--rule", "b.bias=constant:val=3", "--rule", "n.*=mul:value=2")
+        assert self.origins(report, spec) == {
+            "a.weight": "rule 2: normal(std=0.02)", "a.bias": "rule 1: ones", "b.weight": "layer default",
+            "b.bias": "layer default", "n.weight": "layer default", "n.bias": "layer default",
+        }  # fmt: skip
+        assert self.origins(report, spec, *words) == {
+            "a.weight": "scheme: xavier_normal", "a.bias": "scheme: zeros", "b.weight": "scheme: xavier_normal",
+            "b.bias": "rule 3: constant(val=3)", "n.weight": "layer default → rule 4: mul(value=2)",
+            "n.bias": "layer default → rule 4: mul(value=2)",
+        }  # fmt: skip
+
+    def test_a_tied_tensor_counts_once(self, report, write):
+        spec = write("layers: {a: {Linear: [2, 2]}, b: {Linear: [2, 2]}}\ntie: [[a.weight, b.weight]]")
+        assert report("init", spec, "--rule", "*.weight=zeros")["origins"] == [
+            {"origin": "rule 1: zeros", "parameters": 1, "numel": 4},
+            {"origin": "layer default", "parameters": 2, "numel": 4},
+        ]
+
+    def test_a_table_sums_them_up(self, paramctl):
+        lines = paramctl("init", MLP, "--rule", "*.bias=zeros").out.splitlines()
+        assert lines[-4:] == [
+            "values from    parameters  elements",
+            "───────────────────────────────────",
+            "layer default           2        15",
+            "rule 1: zeros           2         4",
+        ]
+
+    def test_what_a_layer_of_ones_own_never_writes_is_flagged(self, report, paramctl, write):
+        write(OWN, "cli_own.py")
+        spec = write("layers: [{cli_own.py:Own: }, {cli_own.py:Own: }]")
+        rows = report("init", spec, "--allow", "cli_own.py", "--values")["parameters"]
+        assert [(row["origin"], row["unwritten"]) for row in rows[:5]] == [
+            ("never written", 4), ("partly written", 3), *[("layer default", 0)] * 3,
+        ]  # fmt: skip
+        assert rows[0]["values"] == [0.0] * 4
+        assert rows[1]["values"] == [[1.0] * 3, [0.0] * 3]
+        result = paramctl("init", spec, "--allow", "cli_own.py")
+        assert result.code == 0
+        assert result.err == (
+            "note: 0.never, 0.partly (3 of its 6 elements), 1.never and 1 more: never written by the layer; zeros here,"
+            " anything elsewhere\n"
+        )
+
+    def test_it_is_red(self, paramctl, write, monkeypatch):
+        write(OWN, "cli_own_red.py")
+        spec = write("layers: [{cli_own_red.py:Own: }]")
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        out = paramctl("init", spec, "--allow", "cli_own_red.py").out
+        assert out.count("\x1b[31mnever written") == 2
+        assert out.count("\x1b[31mpartly written") == 2
+
+    def test_what_a_rule_writes_is_not_flagged(self, report, paramctl, write):
+        write(OWN, "cli_own_ruled.py")
+        spec = write("layers: [{cli_own_ruled.py:Own: }]")
+        words = (spec, "--allow", "cli_own_ruled.py", "--rule", "*.never=normal", "--rule", "*.partly=ones")
+        assert not any(row["unwritten"] for row in report("init", *words)["parameters"])
+        assert paramctl("init", *words).err == ""
+
+    @pytest.mark.parametrize("rng", ["streams", "torch"])
+    @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+    def test_neither_dtype_nor_random_source_changes_that(self, dtype, rng, report, write):
+        write(OWN, "cli_own_cast.py")
+        spec = write("layers: [{cli_own_cast.py:Own: }]")
+        rows = report("init", spec, "--allow", "cli_own_cast.py", "--dtype", dtype, "--rng", rng)["parameters"]
+        assert [row["unwritten"] for row in rows] == [4, 3, 0, 0, 0]
+        assert [row["stats"]["zeros"] for row in rows] == [4, 3, 0, 0, 0]
+        assert not any(row["stats"]["nan"] for row in rows)
+
+    def test_an_outer_layer_may_write_what_an_inner_one_has_allocated(self, report, write):
+        write(
+            OWN + "class Outer(nn.Module):\n"
+            "    def __init__(self, inner: nn.Module):\n"
+            "        super().__init__()\n"
+            "        self.inner = inner\n"
+            "        self.inner.never.data.copy_(torch.ones(4))\n",
+            "cli_outer.py",
+        )
+        spec = write("layers: [{cli_outer.py:Outer: {inner: {cli_outer.py:Own: }}}]")
+        rows = report("init", spec, "--allow", "cli_outer.py", "--dtype", "bfloat16")["parameters"]
+        assert [(row["origin"], row["unwritten"]) for row in rows[:2]] == [("layer default", 0), ("partly written", 3)]
+
+    @pytest.mark.parametrize("rng", ["streams", "torch"])
+    def test_what_a_layer_makes_on_meta_has_no_values(self, rng, report, write):
+        write(
+            "import torch\nfrom torch import nn\n"
+            "class Meta(nn.Module):\n"
+            "    def __init__(self):\n"
+            "        super().__init__()\n"
+            "        self.weight = nn.Parameter(torch.ones(3, device='meta'))\n",
+            "cli_meta.py",
+        )
+        spec = write("layers: [{cli_meta.py:Meta: }]")
+        (row,) = report("init", spec, "--allow", "cli_meta.py", "--rng", rng)["parameters"]
+        assert (row["origin"], row["unwritten"], row["stats"]["zeros"]) == ("never written", 3, 3)
+
+    @pytest.mark.parametrize("command", [("list", "--stats"), ("grad", "--input-shape", "2")])
+    def test_other_commands_that_show_values_note_it_too(self, command, paramctl, write):
+        name, *words = command
+        write(OWN + "    def forward(self, x):\n        return x * self.never.sum()\n", f"cli_own_{name}.py")
+        result = paramctl(
+            name, write(f"layers: [{{cli_own_{name}.py:Own: }}]"), "--allow", f"cli_own_{name}.py", *words
+        )
+        assert result.code == 0
+        assert "note: 0.never, 0.partly (3 of its 6 elements): never written by the layer" in result.err
+
+
 class TestWriting:
     def test_the_file_holds_what_the_report_shows(self, report, tmp_path):
         path = tmp_path / "x.safetensors"

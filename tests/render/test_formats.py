@@ -113,7 +113,8 @@ class TestJson:
 
     def test_an_initialisation(self):
         report = parsed(init())
-        assert list(report) == ["schema_version", "command", "model", "seed", "rng", "parameters", "written", "shards"]
+        keys = ["schema_version", "command", "model", "seed", "rng", "parameters", "written", "shards", "origins"]
+        assert list(report) == keys
         assert (report["seed"], report["written"]) == (3, "x.pt")
         constant, kept = report["parameters"]
         assert constant["rules"] == [{"scheme": "constant", "args": {"val": None}}]

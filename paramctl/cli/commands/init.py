@@ -12,6 +12,13 @@ from paramctl.cli import options
 from paramctl.cli.output import emit
 
 
+class Fan(StrEnum):
+    """Whose fan_in and fan_out the schemes use."""
+
+    LAYER = "layer"
+    TORCH = "torch"
+
+
 class Rng(StrEnum):
     """What values are drawn from."""
 
@@ -44,6 +51,13 @@ def init(
     threads: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Threads that draw the values, which do not depend on it. Default: all."),
+    ] = None,
+    fan: Annotated[
+        Fan | None,
+        typer.Option(
+            help="fan_in and fan_out of the layer's own computation, or torch's, by the shape alone. "
+            "Default: layer; torch with --rng torch."
+        ),
     ] = None,
     rng: Annotated[
         Rng,
@@ -95,6 +109,7 @@ def init(
             max_shard_size=most,
             with_values=values,
             threads=threads,
+            fan=None if fan is None else fan.value,
             rng=rng.value,
             watch=watch,
             hist=hist,

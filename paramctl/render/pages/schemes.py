@@ -23,6 +23,8 @@ def page(report: SchemesReport, *, styled: bool) -> Iterator[Block]:  # noqa: AR
     )
     usage = "--scheme normal:std=0.02   --rule '*.bias=constant:val=1'   --scheme my_init.py:FUNCTION"
     yield line((usage, DIM))
+    yield line(("fan_in: inputs that an output sums up   fan_out: outputs that an input reaches", DIM))
+    yield line(("counted as each layer computes; with init --fan torch, as torch.nn.init counts", DIM))
 
 
 def _options(scheme: Scheme) -> str:
