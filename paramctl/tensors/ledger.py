@@ -173,10 +173,10 @@ class Ledger:
         return None if origin.call is None else self._paths.of(origin.call)
 
 
-def _by_use(edges: Sequence[Edge], timeline: Timeline) -> list[list[Edge]]:
+def _by_use(edges: Sequence[Edge], timeline: Timeline) -> Sequence[Sequence[Edge]]:
     """Group the edges to a parameter by the operation that made their nodes, in the order of forward."""
     if len(edges) == 1:
-        return [list(edges)]
+        return [edges]
     grouped: dict[tuple[bool, int], list[Edge]] = defaultdict(list)
     for edge in sorted(edges, key=lambda edge: number_of(edge.node)):
         number = number_of(edge.node)

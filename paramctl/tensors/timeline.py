@@ -118,7 +118,7 @@ def recording(timeline: Timeline, watch: Watch | None = None) -> Iterator[None]:
     no parameter that it cast, since all uses of one would be one node.
     """
     with ExitStack() as stack:
-        stack.enter_context(_calls_noted(timeline, watch or Watch()))
+        stack.enter_context(_calls_noted(timeline, watch))
         stack.enter_context(_not_compiled())
         stack.callback(torch.set_autocast_cache_enabled, torch.is_autocast_cache_enabled())
         stack.enter_context(_Operations(timeline))
@@ -150,7 +150,7 @@ class _Operations(TorchFunctionMode):
 
 
 @contextmanager
-def _calls_noted(timeline: Timeline, watch: Watch) -> Iterator[None]:
+def _calls_noted(timeline: Timeline, watch: Watch | None) -> Iterator[None]:
     thread = get_ident()
     running: list[ModuleCall] = []
 
@@ -164,14 +164,16 @@ def _calls_noted(timeline: Timeline, watch: Watch) -> Iterator[None]:
             caller.calls += 1
         running.append(call)
         timeline.note_switch(call)
-        watch.entered(call, inputs)
+        if watch is not None:
+            watch.entered(call, inputs)
 
     def leave(module: nn.Module, _: tuple[Any, ...], output: Any) -> None:
-        if get_ident() != thread or all(call.module is not module for call in running):
+        if get_ident() != thread or not any(call.module is module for call in reversed(running)):
             return
         while (call := running.pop()).module is not module:
             pass
-        watch.left(call, output)
+        if watch is not None:
+            watch.left(call, output)
         timeline.note_switch(running[-1] if running else None)
 
     handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
