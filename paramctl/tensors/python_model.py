@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from paramctl.tensors.live_failures import explainer, input_hint
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.meta import on_meta
 from paramctl.tensors.signatures import signature_of_callable
+from paramctl.tensors.unwritten import FreshMemory
 
 _WHERE = "MODEL"
 _CHECKED_AT_ONCE = 64 * 2**20
@@ -49,14 +50,15 @@ def build_python(reference: Reference, given: Mapping[str, Node], *, seed: int |
             does not know its shapes, or its values are wanted and it has none.
 
     """
+    fresh = FreshMemory()
     try:
         with streams.manual_seed(seed or 0) as reseed:
             found = user_code.load(reference)
             call = None if isinstance(found, nn.Module) and not given else _caller(reference, found, given)
             reseed()
             with user_code.on_path(reference):
-                net = found if call is None else _build(call, wants_values=seed is not None)
-        return _model_of(net, reference, wants_values=seed is not None, dtype=dtype)
+                net = found if call is None else _build(call, fresh if seed is not None else None)
+        return _model_of(net, reference, fresh if seed is not None else None, dtype=dtype)
     except ParamctlError as error:
         raise located(error, _WHERE) from error
 
@@ -72,28 +74,31 @@ def _caller(reference: Reference, found: object, given: Mapping[str, Node]) -> C
     return partial(user_code.call_theirs, f"building {reference}", found, **keywords)
 
 
-def _build(call: Callable[[], Any], *, wants_values: bool) -> Any:
-    if not wants_values:
+def _build(call: Callable[[], Any], fresh: FreshMemory | None) -> Any:
+    """Call what makes the model, where values are wanted in memory whose fresh parts are known."""
+    if fresh is None:
         try:
             with initialization(enabled=False), on_meta():
                 return call()
         except ParamctlError:
             pass  # not every constructor can do without values; if it fails with them too, that failure is told
-    with _memory_watched():
+    with _memory_watched(), fresh or nullcontext():
         return call()
 
 
-def _model_of(net: object, reference: Reference, *, wants_values: bool, dtype: str | None) -> BuiltModel:
+def _model_of(net: object, reference: Reference, fresh: FreshMemory | None, *, dtype: str | None) -> BuiltModel:
     if not isinstance(net, nn.Module):
         raise failure(f"{reference} returns {_typed(net)}, not a torch.nn.Module", hint=_returned_hint(net))
     check_module(net, _WHERE)
-    if wants_values:
+    unwritten = {}
+    if fresh is not None:
         check_memory(named_tensors(net))
+        unwritten = fresh.release(net)
     if dtype is not None:
         _cast(net, getattr(torch, dtype))
     return BuiltModel(
         net=net,
-        programs=record_programs(net) if wants_values else Programs({}),
+        programs=Programs({}) if fresh is None else record_programs(net, unwritten=unwritten),
         explain=explainer(net),
         input_hint=lambda: input_hint(net),
         loss=None,
