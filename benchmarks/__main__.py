@@ -13,6 +13,7 @@ NAMES = (
     "initializing",
     "python_code",
     "sharing",
+    "gradients",
 )
 
 

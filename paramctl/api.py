@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import nn
@@ -18,13 +18,14 @@ from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.analysis.shared_report import make_shared_report
 from paramctl.fans import FanRule
 from paramctl.records import Statistics, Values
+from paramctl.reports.health import Limits
 from paramctl.reports.init import InitReport
 from paramctl.rules import Initializer, InitRule
 from paramctl.showing import Gradients, Initialization, ParameterListing, Sharing
 from paramctl.spec.model import LOSSES, Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
 from paramctl.tensors import streams
-from paramctl.tensors.backward import run_passes
+from paramctl.tensors.backward import Wanted, run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
 from paramctl.tensors.digests import blocks_of, digests_of
@@ -45,6 +46,10 @@ SchemeLike: TypeAlias = str | Initializer
 """A scheme as on the command line, ``"normal:std=0.02"``, or a function that changes the tensor it is given."""
 LossLike: TypeAlias = Loss | Callable[[torch.Tensor], torch.Tensor]
 """A loss by name, or a function from the output to a scalar."""
+AutocastName: TypeAlias = Literal["bfloat16", "float16"]
+"""The dtype of mixed precision."""
+
+_LIMITS = Limits()
 
 
 def list_parameters(
@@ -197,8 +202,15 @@ def gradients(
     passes: int = 1,
     train: bool | None = None,
     seed: int = 0,
+    uses: bool = False,
+    flow: bool = False,
+    health: bool = False,
+    vanishing: float = _LIMITS.vanishing,
+    exploding: float = _LIMITS.exploding,
+    max_ratio: float = _LIMITS.ratio,
     values: bool = False,
     hist: bool = False,
+    autocast: AutocastName | None = None,
 ) -> Gradients:
     """Run forward and backward, and report the gradients before and after; the module is left as it was found.
 
@@ -214,8 +226,15 @@ def gradients(
         passes: how often; gradients add up.
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
+        uses: whether the report says which use of each parameter contributed what.
+        flow: whether there is a norm for each layer.
+        health: whether gradients are checked for what is not as it should be, as `--health` does.
+        vanishing: the norm below which a gradient vanishes.
+        exploding: the norm above which it explodes.
+        max_ratio: how many times the norm of a weight that of its gradient may be.
         values: whether the report holds a copy of the gradients' elements.
         hist: whether it holds histograms of them.
+        autocast: ``"bfloat16"`` or ``"float16"``, in which forward runs where precision allows it.
 
     Raises:
         ParamctlError: if an argument is wrong or a pass fails, or if the module has lazy layers that have not run, a
@@ -228,6 +247,13 @@ def gradients(
     if loss is not None and not callable(loss):
         checks.check_word(loss, LOSSES, "loss", " or a function from the output to a scalar")
     checks.check_mode(train)
+    if autocast is not None:
+        checks.check_word(autocast, get_args(AutocastName), "autocast", " or None")
+    limits = Limits(
+        vanishing=checks.check_limit(vanishing, "vanishing"),
+        exploding=checks.check_limit(exploding, "exploding"),
+        ratio=checks.check_limit(max_ratio, "max_ratio"),
+    )
     seed, passes, keywords = checks.check_seed(seed), checks.check_passes(passes), checks.check_keywords(kwargs)
 
     def objective(output: Output) -> Objective:
@@ -251,10 +277,19 @@ def gradients(
             explain=explainer(module),
             keywords=keywords,
             wants_loss=loss is None,
+            wanted=Wanted(values=values, hist=hist, uses=uses, health=health),
+            autocast=None if autocast is None else getattr(torch, autocast),
         )
         if values:
             run = replace(run, gradients=[None if each is None else each.clone() for each in run.gradients])
         report = make_grad_report(
-            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values, hist=hist
+            type(module).__name__,
+            take_inventory(module).parameters,
+            run,
+            passes=passes,
+            with_values=values,
+            hist=hist,
+            with_flow=flow,
+            limits=limits if health else None,
         )
     return Gradients.of(report)
