@@ -14,6 +14,7 @@ NAMES = (
     "python_code",
     "sharing",
     "gradients",
+    "checkpoints",
 )
 
 

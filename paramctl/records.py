@@ -174,12 +174,12 @@ class ModuleRecord(NamedTuple):
 
     Attributes:
         path: its path; "" for the root.
-        type_name: its class.
+        type_name: its class; None in a checkpoint.
         same_as: the path at which the same object was met before.
     """
 
     path: str
-    type_name: str
+    type_name: str | None
     same_as: str | None = None
 
 

@@ -97,6 +97,8 @@ def grad(
     mode: Annotated[Mode, typer.Option(help="Train: dropout drops, batch norm uses the batch.")] = Mode.TRAIN,
     arg: options.Arg = None,
     allow: options.Allow = None,
+    key: options.Key = None,
+    weights: options.Weights = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -120,7 +122,15 @@ def grad(
     if filled is not None and inputs and shape is None:
         raise failure("--fill speaks of --input-shape", where="--fill", hint="write --input 2,4:ones")
     session = open_session(
-        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+        model,
+        allow,
+        seed=seed,
+        dtype=dtype,
+        writes={"--output": output},
+        device=device,
+        arguments=arg,
+        key=key,
+        weights=weights,
     )
     build = session.builder()
     from paramctl.tensors import answer_grad

@@ -28,6 +28,7 @@ def shared(
     ] = False,
     arg: options.Arg = None,
     allow: options.Allow = None,
+    key: options.Key = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -46,7 +47,7 @@ def shared(
         nothing_else=expect_none,
     )
     session = open_session(
-        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg, key=key
     )
     with computing():
         report = find_shared(session.source, wanted, seed=session.seed, dtype=session.dtype)
