@@ -4,36 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import nn
 
 from paramctl import checks
+from paramctl.analysis.equality import Digests, comparable
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
 from paramctl.analysis.measuring import notes_on_unmeasured
-from paramctl.analysis.sharing import find_groups
+from paramctl.analysis.shared_report import make_shared_report
 from paramctl.fans import FanRule
 from paramctl.records import Statistics, Values
+from paramctl.reports.health import Limits
 from paramctl.reports.init import InitReport
-from paramctl.reports.shared import SharedReport
 from paramctl.rules import Initializer, InitRule
 from paramctl.showing import Gradients, Initialization, ParameterListing, Sharing
 from paramctl.spec.model import LOSSES, Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
 from paramctl.tensors import streams
-from paramctl.tensors.backward import run_passes
+from paramctl.tensors.backward import Wanted, run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
+from paramctl.tensors.digests import blocks_of, digests_of
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.initialize import describe_initialized
-from paramctl.tensors.live import check_memory, check_module, check_python, named_tensors
+from paramctl.tensors.live import check_memory, check_module, check_python, check_shapes, check_type, named_tensors
 from paramctl.tensors.live_failures import explainer
 from paramctl.tensors.loss import Objective, Output, objective_of
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
+from paramctl.tensors.surveying import find_tensors, survey_tensors
+from paramctl.tensors.survival import try_ties
 from paramctl.tensors.unregistered import take_full_inventory
 from paramctl.tensors.values import TensorValues
 
@@ -41,6 +46,10 @@ SchemeLike: TypeAlias = str | Initializer
 """A scheme as on the command line, ``"normal:std=0.02"``, or a function that changes the tensor it is given."""
 LossLike: TypeAlias = Loss | Callable[[torch.Tensor], torch.Tensor]
 """A loss by name, or a function from the output to a scalar."""
+AutocastName: TypeAlias = Literal["bfloat16", "float16"]
+"""The dtype of mixed precision."""
+
+_LIMITS = Limits()
 
 
 def list_parameters(
@@ -157,17 +166,32 @@ def _rule(glob: str | None, scheme: SchemeLike) -> InitRule:
     return InitRule(match=glob, scheme=scheme, options={}, where=where)
 
 
-def find_shared(module: nn.Module) -> Sharing:
-    """Find the parameters of a module that are one and the same, by `id()`.
+def find_shared(module: nn.Module, *, by_value: bool = False, survival: bool = False) -> Sharing:
+    """Find the parameters of a module that are one and the same, by `id()`, or lie in the same memory.
+
+    Args:
+        module: the module.
+        by_value: whether equal values in different memory are found, too: equal bits, so that a NaN equals itself and
+            0.0 differs from -0.0. Tensors whose elements are all equal are left out.
+        survival: whether it is tried, on a small copy, what operations such as `deepcopy` and `to` do to each tie.
 
     Raises:
-        ParamctlError: if `module` is none, or has lazy layers that have not run.
+        ParamctlError: if `module` is none, or has lazy layers that have not run, or is on the meta device while its
+            values are compared.
 
     """
-    check_module(module)
-    identities = {name: id(parameter) for name, parameter in module.named_parameters()}
-    groups, totals = find_groups(take_inventory(module).parameters, identities)
-    return Sharing.of(SharedReport(model=type(module).__name__, groups=groups, totals=totals))
+    check_type(module)
+    held = find_tensors(module)
+    check_shapes(module, chain(held.parameters.values(), held.buffers.values()))
+    surveyed = survey_tensors(held, every=by_value)
+    digests: Digests | None = None
+    if by_value:
+        tensors = dict(module.named_parameters())
+        compared = [(record.name, tensors[record.name]) for record in comparable(surveyed.records)]
+        check_memory(compared)
+        digests = digests_of((name, blocks_of(each)) for name, each in compared if each.layout is torch.strided)
+    report = make_shared_report(type(module).__name__, surveyed, digests)
+    return Sharing.of(replace(report, survival=try_ties(module, surveyed, report.ties)) if survival else report)
 
 
 def gradients(
@@ -178,8 +202,15 @@ def gradients(
     passes: int = 1,
     train: bool | None = None,
     seed: int = 0,
+    uses: bool = False,
+    flow: bool = False,
+    health: bool = False,
+    vanishing: float = _LIMITS.vanishing,
+    exploding: float = _LIMITS.exploding,
+    max_ratio: float = _LIMITS.ratio,
     values: bool = False,
     hist: bool = False,
+    autocast: AutocastName | None = None,
 ) -> Gradients:
     """Run forward and backward, and report the gradients before and after; the module is left as it was found.
 
@@ -195,8 +226,15 @@ def gradients(
         passes: how often; gradients add up.
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
+        uses: whether the report says which use of each parameter contributed what.
+        flow: whether there is a norm for each layer.
+        health: whether gradients are checked for what is not as it should be, as `--health` does.
+        vanishing: the norm below which a gradient vanishes.
+        exploding: the norm above which it explodes.
+        max_ratio: how many times the norm of a weight that of its gradient may be.
         values: whether the report holds a copy of the gradients' elements.
         hist: whether it holds histograms of them.
+        autocast: ``"bfloat16"`` or ``"float16"``, in which forward runs where precision allows it.
 
     Raises:
         ParamctlError: if an argument is wrong or a pass fails, or if the module has lazy layers that have not run, a
@@ -209,6 +247,13 @@ def gradients(
     if loss is not None and not callable(loss):
         checks.check_word(loss, LOSSES, "loss", " or a function from the output to a scalar")
     checks.check_mode(train)
+    if autocast is not None:
+        checks.check_word(autocast, get_args(AutocastName), "autocast", " or None")
+    limits = Limits(
+        vanishing=checks.check_limit(vanishing, "vanishing"),
+        exploding=checks.check_limit(exploding, "exploding"),
+        ratio=checks.check_limit(max_ratio, "max_ratio"),
+    )
     seed, passes, keywords = checks.check_seed(seed), checks.check_passes(passes), checks.check_keywords(kwargs)
 
     def objective(output: Output) -> Objective:
@@ -232,10 +277,19 @@ def gradients(
             explain=explainer(module),
             keywords=keywords,
             wants_loss=loss is None,
+            wanted=Wanted(values=values, hist=hist, uses=uses, health=health),
+            autocast=None if autocast is None else getattr(torch, autocast),
         )
         if values:
             run = replace(run, gradients=[None if each is None else each.clone() for each in run.gradients])
         report = make_grad_report(
-            type(module).__name__, take_inventory(module).parameters, run, passes=passes, with_values=values, hist=hist
+            type(module).__name__,
+            take_inventory(module).parameters,
+            run,
+            passes=passes,
+            with_values=values,
+            hist=hist,
+            with_flow=flow,
+            limits=limits if health else None,
         )
     return Gradients.of(report)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from paramctl.errors import failure, nearest
+from paramctl.reports.health import CHECKS, Check
 from paramctl.spec.model import MAX_SEED, MIN_SEED
 
 _RULES_FORM = 'rules are a mapping such as {"*.bias": "zeros"}, or pairs such as [("*.bias", "zeros")]'
@@ -64,6 +65,34 @@ def check_passes(passes: object) -> int:
     if number < 1:
         raise failure(f"there must be one pass or more, not {number}", where="passes")
     return number
+
+
+def parse_checks(text: str | None, where: str) -> tuple[Check, ...]:
+    """Return the checks that a list such as ``nan,unused`` names.
+
+    Raises:
+        ParamctlError: naming the nearest check, or all of them.
+
+    """
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    known: dict[str, Check] = {check: check for check in CHECKS}
+    for name in names:
+        if name not in known:
+            hint = nearest(name, CHECKS) or f"the checks are {', '.join(CHECKS)}"
+            raise failure(f"there is no check {name!r}", where=where, hint=hint)
+    return tuple(known[name] for name in names)
+
+
+def check_limit(value: object, where: str) -> float:
+    """Return the limit of a check as a float.
+
+    Raises:
+        ParamctlError: if it is no number of 0 or more; infinity is one.
+
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+        raise failure(f"a limit is a number of 0 or more, not {value!r}", where=where)
+    return float(value)
 
 
 def check_mode(train: object) -> None:

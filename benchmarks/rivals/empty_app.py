@@ -28,6 +28,11 @@ class Loss(StrEnum):
     CROSS_ENTROPY = "cross_entropy"
 
 
+class Autocast(StrEnum):
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
 class Rng(StrEnum):
     STREAMS = "streams"
     TORCH = "torch"
@@ -49,6 +54,7 @@ Model = Annotated[str | None, typer.Argument(help="The model.")]
 Texts = Annotated[list[str] | None, typer.Option(help="Some texts.")]
 Text = Annotated[str | None, typer.Option(help="A text.")]
 Number = Annotated[int | None, typer.Option(help="A number.")]
+Limit = Annotated[float, typer.Option(help="A number.")]
 Output = Annotated[Format, typer.Option("--format", "-f", help="The format.")]
 File = Annotated[str | None, typer.Option("--output", "-o", help="A file.")]
 
@@ -129,6 +135,10 @@ def init(
 @app.command()
 def shared(
     model: Model = None,
+    by_value: Annotated[bool, typer.Option("--by-value", help="A flag.")] = False,
+    survival: Annotated[bool, typer.Option("--survival", help="A flag.")] = False,
+    expect: Texts = None,
+    expect_none: Annotated[bool, typer.Option("--expect-none", help="A flag.")] = False,
     arg: Texts = None,
     allow: Texts = None,
     key: Text = None,
@@ -148,7 +158,15 @@ def grad(
     fill: Text = None,
     given: Annotated[list[str] | None, typer.Option("--input", help="Some texts.")] = None,
     loss: Annotated[Loss | None, typer.Option(help="A loss.")] = None,
+    autocast: Annotated[Autocast | None, typer.Option(help="A dtype.")] = None,
     passes: Annotated[int, typer.Option(min=1, help="A number.")] = 1,
+    uses: Annotated[bool, typer.Option("--uses", help="A flag.")] = False,
+    flow: Annotated[bool, typer.Option("--flow", help="A flag.")] = False,
+    health: Annotated[bool, typer.Option("--health", help="A flag.")] = False,
+    vanishing: Limit = 1e-6,
+    exploding: Limit = 1e3,
+    max_ratio: Limit = 10.0,
+    fail_on: Text = None,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,
     mode: Annotated[Mode, typer.Option(help="A mode.")] = Mode.TRAIN,

@@ -90,7 +90,7 @@ Device = Annotated[
 Dtype = Annotated[
     str | None,
     typer.Option(
-        metavar="DTYPE", help="Dtype of floating parameters. Default: the spec's.", rich_help_panel=_MODEL_PANEL
+        metavar="DTYPE", help="Dtype of floating parameters. Default: the model's.", rich_help_panel=_MODEL_PANEL
     ),
 ]
 Values = Annotated[bool, typer.Option("--values", help="Show the elements, as torch prints them.")]

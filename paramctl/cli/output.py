@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 import traceback
@@ -28,6 +29,20 @@ _USUAL_COLUMNS = 80
 _MOST_PROBLEMS = 50
 _STDOUT = frozenset({"-", "/dev/stdout", "/dev/fd/1"})
 """What means standard output; opened by its path it would be written from its start again."""
+_DRAWN = "paramctl.drawn"
+_ASCII = {
+    **dict.fromkeys("─╶╴", "-"),
+    **dict.fromkeys("│╷╵", "|"),
+    **dict.fromkeys("├└┌┐┘┤┬┴┼", "+"),
+    **dict.fromkeys("▉▊▋▌▍", "#"),
+    **dict.fromkeys("▎▏", "-"),
+    "·": "-",
+    "–": "-",
+    "→": ">",
+    "…": "~",
+    "×": "x",
+}
+"""What stands for the characters of a table, one for one; full blocks are those of `sketch.in_ascii`."""
 _RED, _YELLOW, _BLUE = "\x1b[1;31m", "\x1b[33m", "\x1b[36m"
 
 
@@ -123,8 +138,9 @@ def _write_file(file: Path, pieces: Iterator[str]) -> None:
 def _write_stdout(pieces: Iterator[str], *, machine: bool) -> None:
     stdout = _stdout()
     if hasattr(stdout, "reconfigure"):
+        codecs.register_error(_DRAWN, _drawn)
         # A program reads UTF-8; a terminal that lacks a character shows a substitute.
-        stdout.reconfigure(encoding="utf-8" if machine else None, errors="backslashreplace" if machine else "replace")
+        stdout.reconfigure(encoding="utf-8" if machine else None, errors="backslashreplace" if machine else _DRAWN)
     try:
         stdout.writelines(pieces)
         stdout.flush()
@@ -134,6 +150,14 @@ def _write_stdout(pieces: Iterator[str], *, machine: bool) -> None:
         raise typer.Exit from None
     except OSError as error:
         raise failure(f"cannot write to standard output: {error.strerror}") from error
+
+
+def _drawn(error: UnicodeError) -> tuple[str, int]:
+    """Write what a terminal lacks the characters for: lines and bars in ASCII, a question mark for everything else."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_ASCII.get(character, "?") for character in missing), error.end
 
 
 def _styled(text: str, code: str) -> str:

@@ -4,12 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from paramctl.records import Histogram, Shape, Statistics, Values
 from paramctl.reports.base import Report, Row, finite, histogram_fields, statistics_fields
+from paramctl.reports.health import Health
 
 GradientReason: TypeAlias = Literal["frozen", "unused"]
+
+
+class Use(NamedTuple):
+    """What one use of a parameter contributed to its gradient.
+
+    Attributes:
+        module: the path of the module that was running; "" for the root, None for code outside the model (the loss).
+        op: the operation that was called with the parameter.
+        call: which of the parameter's uses in its pass it is, counted from 1.
+        pass_number: the pass, counted from 1.
+        norm: the L2 norm of the contribution, over its finite elements.
+        cosine: of the angle between the contribution and the gradient; None where one is zero or not finite.
+        values: the contribution's elements, where they were asked for.
+
+    """
+
+    module: str | None
+    op: str
+    call: int
+    pass_number: int
+    norm: float
+    cosine: float | None
+    values: Values | None = None
+
+    def fields(self) -> Row:
+        """Return the use as plain data."""
+        row: Row = {
+            "module": self.module,
+            "op": self.op,
+            "call": self.call,
+            "pass": self.pass_number,
+            "norm": finite(self.norm),
+            "cosine": self.cosine,
+        }
+        return row if self.values is None else {**row, "values": self.values.nested()}
+
+
+class LayerGradient(NamedTuple):
+    """The norm of the gradients of one module's own parameters; None where none of them has one."""
+
+    module: str
+    norm: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +63,11 @@ class ParameterGradient:
         name, aliases, shape: the parameter.
         before: the statistics of its gradient before the first pass; None where there was none.
         grad: those after the last pass.
+        norms: the norm of its gradient after each pass; None where there was none.
         reason: why it got none: it is frozen, or no path leads from the loss to it.
+        ratio: the norm of the gradient over that of the parameter, where it was asked for.
+        uses: the contributions that add up to it, where they were asked for; None where they cannot be told apart.
+        uses_note: why they cannot, or what else there is to know of them.
         values: the gradient's elements, where they were asked for.
 
     """
@@ -30,7 +77,12 @@ class ParameterGradient:
     shape: Shape
     before: Statistics | None
     grad: Statistics | None
+
     reason: GradientReason | None
+    norms: Sequence[float | None] = ()
+    ratio: float | None = None
+    uses: Sequence[Use] | None = None
+    uses_note: str | None = None
     values: Values | None = None
 
     @property
@@ -50,6 +102,9 @@ class GradReport(Report):
         loss: its value in the last pass.
         passes: how many passes there were.
         parameters: the gradients, in model order.
+        flow: the gradient of each layer, where it was asked for.
+        health: what the checks found, where they were asked for.
+        with_uses: whether it was asked which use contributed what.
         with_values: whether the gradients' elements were asked for.
         with_histograms: whether their histograms were asked for.
 
@@ -65,6 +120,9 @@ class GradReport(Report):
     loss: float
     passes: int
     parameters: Sequence[ParameterGradient]
+    flow: Sequence[LayerGradient] | None = None
+    health: Health | None = None
+    with_uses: bool = False
     with_values: bool = False
     with_histograms: bool = False
 
@@ -78,9 +136,26 @@ class GradReport(Report):
             "passes": self.passes,
         }
 
+    def tail(self) -> Row:
+        """Return the gradients by layer, and what the checks found."""
+        fields: Row = {}
+        if self.flow is not None:
+            fields["flow"] = [{"module": each.module, "norm": finite(each.norm)} for each in self.flow]
+        if self.health is not None:
+            fields["health"] = self.health.fields()
+        return fields
+
     def columns(self) -> tuple[str, ...]:
         """Return the fields of a row, those that were asked for included."""
-        return (*self.row_fields, *["histogram"] * self.with_histograms, *["values"] * self.with_values)
+        asked = (
+            ("norms", self.passes > 1),
+            ("ratio", self.health is not None),
+            ("uses", self.with_uses),
+            ("uses_note", self.with_uses),
+            ("histogram", self.with_histograms),
+            ("values", self.with_values),
+        )
+        return (*self.row_fields, *(name for name, is_asked in asked if is_asked))
 
     def rows(self) -> Iterator[Row]:
         """Yield a dict per parameter."""
@@ -93,6 +168,13 @@ class GradReport(Report):
                 "grad": statistics_fields(each.grad),
                 "reason": each.reason,
             }
+            if self.passes > 1:
+                row["norms"] = list(map(finite, each.norms))
+            if self.health is not None:
+                row["ratio"] = finite(each.ratio)
+            if self.with_uses:
+                row["uses"] = None if each.uses is None else [use.fields() for use in each.uses]
+                row["uses_note"] = each.uses_note
             if self.with_histograms:
                 row["histogram"] = histogram_fields(each.histogram)
             if self.with_values:

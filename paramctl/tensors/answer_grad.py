@@ -12,9 +12,10 @@ from torch import nn
 from paramctl.errors import failure
 from paramctl.records import FLOATING_DTYPES, ITEM_SIZES
 from paramctl.reports.grad import GradReport
+from paramctl.reports.health import Limits
 from paramctl.spec.model import Fill, GivenInput, InputSpec, Loss
 from paramctl.tensors import streams
-from paramctl.tensors.backward import run_passes
+from paramctl.tensors.backward import Wanted, run_passes
 from paramctl.tensors.built import Build, BuiltModel
 from paramctl.tensors.collect import bytes_of, dtype_name, take_inventory
 from paramctl.tensors.gradients import make_grad_report
@@ -41,6 +42,10 @@ class PassOptions:
     device: str = "cpu"
     with_values: bool = False
     hist: bool = False
+    with_uses: bool = False
+    with_flow: bool = False
+    limits: Limits | None = None
+    autocast: str | None = None
 
 
 def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> GradReport:
@@ -77,6 +82,13 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
             explain=built.explain,
             keywords={name: tensor for name, tensor in drawn if name is not None},
             wants_loss=loss is None,
+            wanted=Wanted(
+                values=options.with_values,
+                hist=options.hist,
+                uses=options.with_uses,
+                health=options.limits is not None,
+            ),
+            autocast=getattr(torch, options.autocast) if options.autocast else None,
         )
     return make_grad_report(
         model,
@@ -85,6 +97,8 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
         passes=options.passes,
         with_values=options.with_values,
         hist=options.hist,
+        with_flow=options.with_flow,
+        limits=options.limits,
         notes=(*built.notes, *notes),
     )
 

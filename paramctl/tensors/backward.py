@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from traceback import walk_tb
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 
+from paramctl.analysis.health import Traces
 from paramctl.errors import ParamctlError, failure
 from paramctl.records import Statistics
 from paramctl.tensors import user_code
+from paramctl.tensors.alike import measure_all
+from paramctl.tensors.arriving import Arrivals, dense
+from paramctl.tensors.blame import find_origin
+from paramctl.tensors.checkup import Checkup
+from paramctl.tensors.graph import trace
+from paramctl.tensors.ledger import Entry, Ledger
 from paramctl.tensors.loss import Objective, Output, find_output
 from paramctl.tensors.statistics import measure
+from paramctl.tensors.timeline import Timeline, recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +49,36 @@ class Running:
         return " and ".join(shown) or "no tensor"
 
 
-Explain: TypeAlias = Callable[[Sequence[Running], BaseException], ParamctlError]
-"""Makes the error for a failure in forward from the modules that were running, outermost first, and what was raised."""
+class Explain(Protocol):
+    """Makes the error for a failure in a pass."""
+
+    def __call__(self, running: Sequence[Running], error: BaseException, operation: str | None = None) -> ParamctlError:
+        """Make the error.
+
+        Args:
+            running: the modules that were running, outermost first; in backward, when the operation was called.
+            error: what was raised.
+            operation: the operation whose backward failed; None where forward did.
+
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be found out besides the statistics of gradients.
+
+    Attributes:
+        values: their elements.
+        hist: their histograms.
+        uses: what each use of a parameter contributed.
+        health: where numbers stop being finite or become zero.
+
+    """
+
+    values: bool = False
+    hist: bool = False
+    uses: bool = False
+    health: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +91,12 @@ class GradientRun:
         objective: what the loss was.
         loss: its value in the last pass.
         before: the statistics of each parameter's gradient before the first pass; None where there was none.
-        gradients: each parameter's gradient after the last pass.
+        after: those of each parameter's gradient after the last pass.
+        norms: the norm of each parameter's gradient after each pass but the last.
+        gradients: each parameter's gradient after the last pass; None where there is none or it was not asked for.
+        uses: what is known of each parameter's uses; None where nobody asked.
+        traces: where numbers stopped being finite or became zero; None where nobody asked.
+        weights: the statistics of the parameters that have a gradient, likewise.
 
     """
 
@@ -62,8 +104,13 @@ class GradientRun:
     output_path: str
     objective: str
     loss: float
-    before: list[Statistics | None]
-    gradients: list[torch.Tensor | None]
+    before: Sequence[Statistics | None]
+    after: Sequence[Statistics | None]
+    norms: Sequence[Sequence[float | None]]
+    gradients: Sequence[torch.Tensor | None]
+    uses: Sequence[Entry] | None = None
+    traces: Traces | None = None
+    weights: Sequence[Statistics | None] | None = None
 
 
 def run_passes(
@@ -75,43 +122,160 @@ def run_passes(
     explain: Explain,
     keywords: Mapping[str, Any] = MappingProxyType({}),
     wants_loss: bool = False,
+    wanted: Wanted = Wanted(),
+    autocast: torch.dtype | None = None,
 ) -> GradientRun:
     """Run forward and backward `passes` times without zeroing gradients between, so that they accumulate.
 
+    In the last pass each gradient is measured and freed as it arrives, unless its elements are wanted.
+
     Args:
-        net: the model; its parameters' gradients are left as backward made them.
+        net: the model; what it has for gradients after the last pass is not to be relied on.
         inputs: the positional arguments of its forward, the same in every pass. Each pass gets copies of their tensors,
             since a layer may work in place.
         make_objective: makes the loss from the first output.
         passes: how often, 1 or more.
-        explain: makes the error for a failure in forward.
+        explain: makes the error for a failure in a pass.
         keywords: the keyword arguments of its forward.
         wants_loss: whether a loss that the model returns counts as its output.
+        wanted: what is to be found out besides.
+        autocast: the dtype of forward's operations where precision allows it.
 
     Raises:
         ParamctlError: if forward or backward fails, or if the model returns no tensor.
 
     """
     parameters = list(net.parameters())
-    before = [None if each.grad is None else measure(_dense(each.grad)) for each in parameters]
-    objective = None
-    for _ in range(passes):
-        returned = _forward(net, _copied(list(inputs)), _copied(dict(keywords)), explain)
-        output = find_output(returned, wants_loss=wants_loss)
-        if output is None:
-            raise failure(f"the model returned no tensor but {type(returned).__name__}")
-        objective = objective or make_objective(output)
-        loss = _backward(output.tensor, objective)
-    assert objective is not None, "there is one pass or more"
-    assert output is not None, "else it was refused"
+    before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
+    ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
+    arrivals = Arrivals(parameters, keep=wanted.values, hist=wanted.hist, settle=ledger.settle if ledger else None)
+    checkup = Checkup(net) if wanted.health else None
+    task = _Task(net, inputs, keywords, make_objective, explain, autocast, wants_loss)
+    for number in range(1, passes + 1):
+        reached = _one_pass(task, _Lookers(arrivals, ledger, checkup), number, last=number == passes)
+        if number < passes:
+            arrivals.end_pass()
+    arrivals.finish()
     return GradientRun(
-        output_shape=tuple(output.tensor.shape),
-        output_path=output.path,
-        objective=objective.described,
-        loss=loss,
+        output_shape=tuple(reached.output.tensor.shape),
+        output_path=reached.output.path,
+        objective=reached.objective.described,
+        loss=float(reached.loss.detach()),
         before=before,
-        gradients=[None if each.grad is None else _dense(each.grad) for each in parameters],
+        after=arrivals.statistics,
+        norms=arrivals.norms,
+        gradients=arrivals.kept,
+        uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else None,
+        traces=checkup.traces(_zero(net, arrivals.statistics)) if checkup else None,
+        weights=_weights(parameters, arrivals.statistics) if checkup else None,
     )
+
+
+def _weights(parameters: Sequence[nn.Parameter], gradients: Sequence[Statistics | None]) -> list[Statistics | None]:
+    present = [i for i, each in enumerate(gradients) if each is not None]
+    measured: list[Statistics | None] = [None] * len(parameters)
+    for i, statistics in zip(present, measure_all([parameters[i] for i in present]), strict=True):
+        measured[i] = statistics
+    return measured
+
+
+def _zero(net: nn.Module, statistics: Sequence[Statistics | None]) -> dict[str, nn.Parameter]:
+    """Return the parameters whose gradients are zero."""
+    named = zip(net.named_parameters(), statistics, strict=True)
+    return {name: parameter for (name, parameter), each in named if each is not None and each.norm == 0}
+
+
+class _Lookers(NamedTuple):
+    """What looks on at a pass."""
+
+    arrivals: Arrivals
+    ledger: Ledger | None
+    checkup: Checkup | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """Where a forward pass ended."""
+
+    output: Output
+    objective: Objective
+    loss: torch.Tensor
+
+
+@dataclass(slots=True)
+class _Task:
+    """What runs in every pass; the loss is made from the first output."""
+
+    net: nn.Module
+    inputs: Sequence[Any]
+    keywords: Mapping[str, Any]
+    make_objective: Callable[[Output], Objective]
+    explain: Explain
+    autocast: torch.dtype | None
+    wants_loss: bool
+    objective: Objective | None = field(default=None, init=False)
+
+    def forward(self) -> _Reached:
+        with self._precision():
+            try:
+                returned = self.net(*_copied(list(self.inputs)), **_copied(dict(self.keywords)))
+            except (Exception, SystemExit) as error:
+                raise self.explain(list(_running(error)), error) from error
+            output = find_output(returned, wants_loss=self.wants_loss)
+            if output is None:
+                raise failure(f"the model returned no tensor but {type(returned).__name__}")
+            self.objective = self.objective or self.make_objective(output)
+            loss = user_code.call_theirs("computing the loss", self.objective.compute, output.tensor)
+        _check_loss(loss)
+        return _Reached(output, self.objective, loss)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.autocast is None:
+            return nullcontext()
+        device = next((each.device.type for each in self.net.parameters()), "cpu")
+        return torch.autocast(device, self.autocast)
+
+
+def _one_pass(task: _Task, lookers: _Lookers, number: int, *, last: bool) -> _Reached:
+    arrivals, ledger, checkup = lookers
+    looked_at = ledger is not None or checkup is not None
+    state = torch.get_rng_state()
+    timeline = Timeline()
+    with recording(timeline, checkup) if looked_at else nullcontext():
+        reached = task.forward()
+    if not reached.loss.requires_grad:
+        return reached
+    frees = last and arrivals.frees()
+    graph = trace(reached.loss) if looked_at or frees else None
+    if ledger is not None and graph is not None:
+        ledger.open_pass(number, graph, timeline)
+    if checkup is not None and graph is not None:
+        checkup.open_pass(graph, timeline)
+    # Code in the graph may run a backward of its own, which adds to a gradient twice.
+    inside = graph is not None and graph.runs_code
+    with arrivals.counted() if inside and ledger else arrivals.freed() if frees and not inside else nullcontext():
+        try:
+            reached.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        except ParamctlError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise _failed_backward(task, error, state) from error
+    if ledger is not None and inside:
+        ledger.close_pass(number, arrivals.times)
+    return reached
+
+
+def _failed_backward(task: _Task, error: BaseException, state: torch.Tensor) -> ParamctlError:
+    """Make the error for a failure in backward: the pass runs once more to see which operation it is about."""
+
+    def again() -> torch.Tensor:
+        torch.set_rng_state(state)
+        return task.forward().loss
+
+    origin = find_origin(again)
+    calls = [] if origin is None or origin.call is None else origin.call.chain()
+    running = [Running(each.module, ()) for each in calls]
+    return task.explain(running, error, origin.operation if origin else "")
 
 
 def _copied(value: Any) -> Any:
@@ -123,49 +287,17 @@ def _copied(value: Any) -> Any:
     return type(value)(map(_copied, value)) if type(value) in {list, tuple} else value
 
 
-def _dense(gradient: torch.Tensor) -> torch.Tensor:
-    return gradient.to_dense() if gradient.is_sparse else gradient
-
-
-def _forward(net: nn.Module, inputs: Sequence[Any], keywords: Mapping[str, Any], explain: Explain) -> Any:
-    running: list[Running] = []
-    with _watched(net, running):
-        try:
-            return net(*inputs, **keywords)
-        except (Exception, SystemExit) as error:
-            raise explain(running, error) from error
-
-
-def _backward(output: torch.Tensor, objective: Objective) -> float:
-    loss = user_code.call_theirs("computing the loss", objective.compute, output)
+def _check_loss(loss: object) -> None:
     if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
         got = f"a tensor of {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
         raise failure(f"the loss is {got}, and backward needs a tensor of one element")
     if loss.is_complex():
         raise failure("the loss is a complex number, and backward needs a real one")
-    if loss.requires_grad:
-        user_code.call_theirs("backward", loss.backward)
-    return float(loss.detach())
 
 
-@contextmanager
-def _watched(net: nn.Module, running: list[Running]) -> Iterator[None]:
-    """Keep `running` up to date while forward runs; after a failure it shows the modules that did not finish."""
-
-    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        running.append(Running(module, (*args, *kwargs.values())))
-
-    def leave(module: nn.Module, *_: Any) -> None:
-        # Modules inside this one that failed, and whose failure was caught, have not left.
-        while running.pop().module is not module:
-            pass
-
-    handles = []
-    for module in net.modules():
-        handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
-        handles.append(module.register_forward_hook(leave))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def _running(error: BaseException) -> Iterator[Running]:
+    """Yield the modules that an exception went through, outermost first."""
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code is nn.Module._wrapped_call_impl.__code__:  # noqa: SLF001  what `net(...)` calls
+            held = frame.f_locals
+            yield Running(held["self"], (*held["args"], *held["kwargs"].values()))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
-from paramctl.records import ParameterRecord
+from paramctl.analysis.flow import measure_flow
+from paramctl.analysis.health import check_health
+from paramctl.records import ParameterRecord, Statistics
 from paramctl.reports.grad import GradientReason, GradReport, ParameterGradient
+from paramctl.reports.health import Limits
 from paramctl.tensors.backward import GradientRun
-from paramctl.tensors.statistics import measure
+from paramctl.tensors.ledger import Entry
 from paramctl.tensors.values import TensorValues
+
+_NOTHING = Entry(None)
 
 
 def make_grad_report(
@@ -19,10 +25,44 @@ def make_grad_report(
     passes: int,
     with_values: bool,
     hist: bool = False,
+    with_flow: bool = False,
+    limits: Limits | None = None,
     notes: Sequence[str] = (),
 ) -> GradReport:
-    """Measure the gradients that a run left; `records` are those of the model's parameters, in model order."""
-    rows = zip(records, run.before, run.gradients, strict=True)
+    """Make the report of a run.
+
+    Args:
+        model: the model as the user named it.
+        records: those of the model's parameters, in model order.
+        run: what the passes left.
+        passes: how many there were.
+        with_values: whether the elements of gradients are shown.
+        hist: whether there are histograms of them.
+        with_flow: whether there is a norm for each layer.
+        limits: those of the checks; None where nobody asked for checks.
+        notes: what the user should know besides.
+
+    """
+    columns = (run.before, run.after, run.gradients, run.uses or repeat(_NOTHING), run.weights or repeat(None))
+    parameters = [
+        ParameterGradient(
+            name=record.name,
+            aliases=record.aliases,
+            shape=record.shape,
+            before=before,
+            grad=after,
+            norms=(*(norms[i] for norms in run.norms), None if after is None else after.norm),
+            reason=_reason(record) if after is None else None,
+            ratio=_ratio(after, weight),
+            uses=entry.uses,
+            uses_note=entry.note,
+            values=TensorValues(gradient) if with_values and gradient is not None else None,
+        )
+        for i, (record, before, after, gradient, entry, weight) in enumerate(zip(records, *columns, strict=False))
+    ]
+    health = None
+    if limits is not None and run.traces is not None:
+        health = check_health(parameters, run.loss, run.traces, limits)
     return GradReport(
         model=model,
         output_shape=run.output_shape,
@@ -30,18 +70,10 @@ def make_grad_report(
         objective=run.objective,
         loss=run.loss,
         passes=passes,
-        parameters=[
-            ParameterGradient(
-                name=record.name,
-                aliases=record.aliases,
-                shape=record.shape,
-                before=before,
-                grad=None if gradient is None else measure(gradient, hist=hist),
-                reason=_reason(record) if gradient is None else None,
-                values=TensorValues(gradient) if with_values and gradient is not None else None,
-            )
-            for record, before, gradient in rows
-        ],
+        parameters=parameters,
+        flow=measure_flow(parameters) if with_flow else None,
+        health=health,
+        with_uses=run.uses is not None,
         with_values=with_values,
         with_histograms=hist,
         notes=tuple(notes),
@@ -50,3 +82,10 @@ def make_grad_report(
 
 def _reason(record: ParameterRecord) -> GradientReason:
     return "unused" if record.requires_grad else "frozen"
+
+
+def _ratio(gradient: Statistics | None, weight: Statistics | None) -> float | None:
+    """Return the norm of a gradient over that of its parameter; None where there is none, or the parameter is zero."""
+    if gradient is None or weight is None or weight.norm == 0:
+        return None
+    return gradient.norm / weight.norm

@@ -20,15 +20,18 @@ _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYW
 
 
 def explainer(net: nn.Module) -> Explain:
-    """Return what makes the error for a failure in the forward of a module."""
+    """Return what makes the error for a failure in a pass of a module."""
 
-    def explain(running: Sequence[Running], error: BaseException) -> ParamctlError:
+    def explain(running: Sequence[Running], error: BaseException, operation: str | None = None) -> ParamctlError:
         paths = {id(each): path for path, each in net.named_modules()}
         failed, given = (running[-1].module, str(running[-1])) if running else (net, "no tensor")
         path = paths.get(id(failed), "")
         named = f"{path} ({type(failed).__name__})" if path else type(failed).__name__
-        message = f"{named} failed in forward on an input of {given}: {user_code.describe(error)}"
-        return failure(message, hint=user_code.their_frames(error) or _taken_by(failed))
+        if operation is None:
+            message = f"{named} failed in forward on an input of {given}: {user_code.describe(error)}"
+            return failure(message, hint=user_code.their_frames(error) or _taken_by(failed))
+        where = f"{named} failed in backward of its operation {operation!r}" if running else "backward failed"
+        return failure(f"{where}: {user_code.describe(error)}", hint=user_code.their_frames(error))
 
     return explain
 

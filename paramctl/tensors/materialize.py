@@ -14,7 +14,9 @@ from paramctl.rules import InitRule
 from paramctl.tensors import streams
 from paramctl.tensors.collect import bytes_of, take_inventory
 from paramctl.tensors.defaults import Programs, run_program
-from paramctl.tensors.initialize import Drawing, init_target, with_function
+from paramctl.tensors.drawing import Drawing
+from paramctl.tensors.init_functions import with_function
+from paramctl.tensors.initialize import init_target
 
 
 def plan_drawings(

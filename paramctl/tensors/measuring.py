@@ -10,7 +10,7 @@ from paramctl.analysis.listing import ListOptions, Measure, listed_names
 from paramctl.records import Inventory, Statistics, Values
 from paramctl.tensors.built import BuiltModel
 from paramctl.tensors.collect import bytes_of
-from paramctl.tensors.initialize import Drawing
+from paramctl.tensors.drawing import Drawing
 from paramctl.tensors.materialize import draw_buffer, needed_bytes, plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.producing import bytes_needed, drop, produce, watched

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from paramctl.errors import failure
@@ -29,6 +31,26 @@ def ensure_fits(nbytes: int, what: str, hint: str | None = None) -> None:
     if available is not None and nbytes > available:
         needed = f"{what} would take {size(nbytes)} of memory ({nbytes:,} bytes)"
         raise failure(f"{needed}; {size(available)} are available ({available:,} bytes)", hint=hint)
+
+
+def give_back() -> None:
+    """Return memory that was freed to the system, where the C library keeps it.
+
+    glibc does not always use the place of a large tensor again: aligned as torch asks for it, the next one of the same
+    size may need some bytes more.
+    """
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    """Return glibc's `malloc_trim`; None with another C library."""
+    try:
+        return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except (OSError, TypeError):  # Windows has no library of the process itself
+        return None
 
 
 def available_bytes() -> int | None:

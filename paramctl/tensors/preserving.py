@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -17,20 +17,50 @@ def left_as_found(module: nn.Module) -> Iterator[None]:
     training flag. The elements of parameters are not saved: nothing but code of the module's own, such as a hook that
     steps an optimizer, changes them. Meanwhile each gradient is a copy, since backward adds to it in place.
     """
+    modules = [
+        (each, each.training, dict(each._buffers), set(each._non_persistent_buffers_set))  # noqa: SLF001  torch has no public way to the slots
+        for each in module.modules()
+    ]
+    buffers = [
+        (buffer, buffer.data, _memory(buffer).clone())
+        for buffer in module.buffers()
+        if not buffer.is_inference()  # nothing can write to those
+    ]
+    gradients = [(parameter, parameter.grad) for parameter in module.parameters()]
+    # What did not change is not touched: a model may have 100,000 modules.
     with ExitStack() as restoring:
-        for each in module.modules():
-            restoring.callback(setattr, each, "training", each.training)
-        for buffer in module.buffers():
-            if not buffer.is_inference():  # nothing can write to those
-                restoring.callback(_restore_elements, buffer, buffer.data, _memory(buffer).clone())
-        for each in module.modules():
-            restoring.callback(_restore_buffers, each, dict(each._buffers), set(each._non_persistent_buffers_set))  # noqa: SLF001  torch has no public way to the slots
-        for parameter in module.parameters():
-            gradient = parameter.grad
-            restoring.callback(setattr, parameter, "grad", gradient)
+        restoring.callback(_restore_modules, restoring, modules)
+        for saved in buffers:
+            restoring.callback(_restore_elements, *saved)
+        restoring.callback(_restore_gradients, restoring, gradients)
+        for parameter, gradient in gradients:
             if gradient is not None:
                 parameter.grad = gradient.detach().clone()
         yield
+
+
+def _restore_modules(
+    restoring: ExitStack, modules: Iterable[tuple[nn.Module, bool, dict[str, torch.Tensor | None], set[str]]]
+) -> None:
+    for each, training, slots, transient in modules:
+        if each.training != training:
+            _put_back(restoring, each, "training", training)
+        if each._buffers or slots or each._non_persistent_buffers_set != transient:  # noqa: SLF001  as above
+            restoring.callback(_restore_buffers, each, slots, transient)
+
+
+def _restore_gradients(restoring: ExitStack, gradients: Iterable[tuple[nn.Parameter, torch.Tensor | None]]) -> None:
+    for parameter, gradient in gradients:
+        if parameter.grad is not gradient:
+            _put_back(restoring, parameter, "grad", gradient)
+
+
+def _put_back(restoring: ExitStack, target: object, name: str, value: object) -> None:
+    """Set an attribute; where that fails, it fails again once everything else is restored."""
+    try:
+        setattr(target, name, value)
+    except Exception:  # noqa: BLE001  it is raised then
+        restoring.callback(setattr, target, name, value)
 
 
 def _memory(tensor: torch.Tensor) -> torch.Tensor:

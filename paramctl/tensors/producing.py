@@ -15,7 +15,9 @@ import torch
 from paramctl.reports.init import InitializedParameter
 from paramctl.tensors.blocks import chunks_of, precision_of
 from paramctl.tensors.collect import bytes_of
-from paramctl.tensors.initialize import Drawing, describe_measured
+from paramctl.tensors.drawing import Drawing
+from paramctl.tensors.initialize import describe_measured
+from paramctl.tensors.memory import available_bytes
 from paramctl.tensors.statistics import BLOCK, Partial, measure, measure_block
 from paramctl.tensors.threads import Budget, available_threads, in_order, one_thread_each
 from paramctl.tensors.values import TensorValues
@@ -58,7 +60,7 @@ def produce(
 
     """
     workers = threads or available_threads()
-    producer = _Producer(seed, put, with_values, hist, Budget(workers * _WHOLE_AT_ONCE))
+    producer = _Producer(seed, put, with_values, hist, Budget(_at_once(workers)))
     numbers: dict[str, list[int]] = {"alone": [], "whole": [], "blockwise": []}
     for i, drawing in enumerate(drawings):
         numbers[_way(drawing, with_values=with_values)].append(i)
@@ -76,6 +78,12 @@ def produce(
             producer.stop.set()  # an interrupt does not wait for what is being drawn
             raise
     return [rows[i] for i in range(len(drawings))]
+
+
+def _at_once(workers: int) -> int:
+    """Return the bytes within which whole parameters are drawn at the same time: half of what is left, at most."""
+    available, enough = available_bytes(), workers * _WHOLE_AT_ONCE
+    return enough if available is None else min(enough, available // 2)
 
 
 def _way(drawing: Drawing, *, with_values: bool) -> str:

@@ -30,7 +30,9 @@ from paramctl.tensors.blocks import spans
 from paramctl.tensors.built import BuiltModel
 from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.defaults import run_program
-from paramctl.tensors.initialize import DEFAULT, Drawing, call_function, describe_measured
+from paramctl.tensors.drawing import DEFAULT, Drawing
+from paramctl.tensors.init_functions import call_function
+from paramctl.tensors.initialize import describe_measured
 from paramctl.tensors.kernels import ELEMENTWISE
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.producing import Put

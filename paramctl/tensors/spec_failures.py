@@ -1,4 +1,4 @@
-"""What a spec tells about a failure in forward: the layer, its place, its arguments, and the input it takes."""
+"""What a spec tells about a failure in a pass: the layer, its place, its arguments, and the input it takes."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ def input_hint(spec: Spec) -> str:
 
 
 def explainer(spec: Spec, net: nn.Module, origins: Iterable[tuple[nn.Module, ModuleSpec]]) -> Explain:
-    """Return what makes the error for a failure in the forward of a spec's model."""
+    """Return what makes the error for a failure in a pass of a spec's model."""
 
-    def explain(running: Sequence[Running], error: BaseException) -> ParamctlError:
+    def explain(running: Sequence[Running], error: BaseException, operation: str | None = None) -> ParamctlError:
         nodes = {id(module): node for module, node in origins}
         known = [each for each in running if id(each.module) in nodes]
         if not known:
-            return failure(f"forward failed: {user_code.describe(error)}", hint=user_code.their_frames(error))
+            direction = "forward" if operation is None else "backward"
+            return failure(f"{direction} failed: {user_code.describe(error)}", hint=user_code.their_frames(error))
         failed, innermost = known[-1], running[-1]
         node = nodes[id(failed.module)]
         paths = {id(module): path for path, module in net.named_modules()}
         inner = f", in its {type(innermost.module).__name__}," if innermost is not failed else ""
         layer = f"layer {paths.get(id(failed.module), '')}, {_written(node)}"
-        message = f"{layer}{inner} failed in forward on an input of {failed}: {user_code.describe(error)}"
-        hint = user_code.their_frames(error) or _hint(node, failed, error)
+        how = f"forward on an input of {failed}" if operation is None else f"backward of its operation {operation!r}"
+        message = f"{layer}{inner} failed in {how}: {user_code.describe(error)}"
+        hint = user_code.their_frames(error) or (None if operation else _hint(node, failed, error))
         return failure(message, where=spec.position(node), hint=hint)
 
     return explain

@@ -17,6 +17,8 @@ from paramctl.tensors.threads import available_threads, one_thread, one_thread_e
 
 BLOCK = 2**16
 """Elements of a block. A float32 sum over so many is right to 1e-6, and block and scratch space fit a core's cache."""
+_IN_TURN = 2**17
+"""Elements of a block that threads share; its float32 sums are right to 1e-6 too."""
 _SERIAL = 2**15
 """Up to so many elements, more threads cost more than they gain."""
 _UNTHREADED = 2**12
@@ -126,6 +128,21 @@ def measure(tensor: torch.Tensor, *, threads: int | None = None, hist: bool = Fa
     runs = [blocks[i : i + share] for i in range(0, len(blocks), share)]
     with one_thread_each(workers) as pool:
         return _merged(chain.from_iterable(pool.map(partial(_measure_run, hist=hist), runs))).statistics()
+
+
+def measure_in_turn(tensor: torch.Tensor, *, hist: bool = False) -> Statistics:
+    """Return the statistics of a tensor as `measure` does, block after block on torch's own threads.
+
+    That is for a tensor that is in cache, between operations of torch's: its threads are awake then, and would fight
+    with others for the cores. The last bits may depend on their number.
+
+    Args:
+        tensor: a dense tensor with values, of a dtype in `MEASURED`.
+        hist: whether the elements are counted by their size, too.
+
+    """
+    flat = _flat(tensor.detach())
+    return _merged(measure_block(block, hist=hist) for block in torch.split(flat, _IN_TURN)).statistics()
 
 
 def measure_block(block: torch.Tensor, *, hist: bool = False) -> Partial:

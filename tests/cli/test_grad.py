@@ -245,7 +245,10 @@ def test_a_failure_of_the_users_backward_is_no_bug(paramctl, write):
     spec = write("layers: [{stopping.py:Layer: [2, 2]}]\ninput: {shape: [1, 2]}")
     result = paramctl("grad", spec, "--allow", "stopping.py")
     assert result.code == 2
-    assert "backward failed: SystemExit: stop" in result.err
+    assert result.err.startswith(
+        "error: spec.yaml:1:10: layer 0, Layer(2, 2) failed in backward of its operation 'Stop'"
+    )
+    assert "SystemExit: stop" in result.err
 
 
 def test_a_device_that_is_not_there_is_refused(paramctl):
@@ -259,3 +262,137 @@ def test_a_cuda_device_gives_the_same_gradients(report):
     here, there = report("grad", "example:lenet5"), report("grad", "example:lenet5", "--device", "cuda")
     for one, two in zip(here["parameters"], there["parameters"], strict=True):
         assert one["grad"]["norm"] == pytest.approx(two["grad"]["norm"], rel=1e-3)
+
+
+def test_the_uses_of_the_chapters_example_are_three_and_three(paramctl, report):
+    (row,) = report("grad", "example:shared", "--uses", "--values")["parameters"]
+    assert row["uses"] == [
+        {"module": "0", "op": "linear", "call": 1, "pass": 1, "norm": 3.0, "cosine": 1.0, "values": [[3.0]]},
+        {"module": "1", "op": "linear", "call": 2, "pass": 1, "norm": 3.0, "cosine": 1.0, "values": [[3.0]]},
+    ]
+    assert row["uses_note"] is None
+    page = paramctl("grad", "example:shared", "--uses", "--values").out
+    assert "0.weight     1  0       linear        3    1.00\n" in page
+    assert "0.weight, call 2: linear in 1\ntensor([[3.]])\n" in page
+
+
+def test_uses_and_growth_are_shown_pass_by_pass(paramctl, report):
+    (row,) = report("grad", "example:shared", "--uses", "--passes", "3")["parameters"]
+    assert row["norms"] == [6.0, 12.0, 18.0]
+    assert [(each["pass"], each["call"]) for each in row["uses"]] == [(n, call) for n in (1, 2, 3) for call in (1, 2)]
+    page = paramctl("grad", "example:shared", "--uses", "--passes", "3").out
+    assert "6 → 12 → 18" in page
+    assert "0.weight     3     2  1       linear" in page
+    assert "6 → 12 → … → 60" in paramctl("grad", "example:shared", "--passes", "10").out
+
+
+def test_uses_that_cannot_be_told_apart_are_null_with_the_reason(paramctl, report, write):
+    write(
+        "from torch import nn\nfrom torch.utils.checkpoint import checkpoint\n"
+        "class Again(nn.Linear):\n"
+        "    def forward(self, x): return checkpoint(super().forward, x.requires_grad_(), use_reentrant=True)\n",
+        "again.py",
+    )
+    spec = write("layers: [{again.py:Again: [2, 2]}]\ninput: {shape: [1, 2]}")
+    row = report("grad", spec, "--allow", "again.py", "--uses")["parameters"][0]
+    assert row["uses"] is None
+    assert "use_reentrant=False" in row["uses_note"]
+    assert row["grad"]["norm"] > 0
+    page = paramctl("grad", spec, "--allow", "again.py", "--uses").out
+    assert "uses of 0.weight and 1 more cannot be told apart" in page
+
+
+def test_reports_as_csv_have_a_column_for_what_was_asked(paramctl):
+    header = paramctl("grad", "example:mlp", "--uses", "--health", "--passes", "2", "--format", "csv").out.splitlines()[
+        0
+    ]
+    assert header.endswith("reason,norms,ratio,uses,uses_note")
+    assert paramctl("grad", "example:mlp", "--format", "csv").out.splitlines()[0].endswith("reason")
+
+
+DEEP = "layers: {body: {Repeat: {times: 9, layers: [{Linear: [8, 8]}, Sigmoid]}}, head: {Linear: [8, 1]}}\ninput: {shape: [3, 8]}"
+
+
+def test_a_check_that_finds_something_exits_with_one(paramctl, write):
+    spec = write(DEEP)
+    result = paramctl("grad", spec, "--fail-on", "nan,vanishing")
+    assert result.code == 1
+    assert result.err.startswith("note: --fail-on: vanishing (body.0.0.weight, body.0.0.bias")
+    assert "vanishing  norm below 1e-06" in result.out
+    assert paramctl("grad", spec, "--fail-on", "nan,unused").code == 0
+    assert paramctl("grad", spec, "--fail-on", "vanishing", "--vanishing", "1e-30").code == 0
+    assert paramctl("grad", spec, "--fail-on", "exploding", "--exploding", "0").code == 1
+    assert paramctl("grad", spec, "--fail-on", "ratio", "--max-ratio", "0").code == 1
+    assert paramctl("grad", spec, "--health").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--fail-on", "nan,unsed"), "error: --fail-on: there is no check 'unsed'\n  hint: did you mean 'unused'?\n"),
+        (("--fail-on", "all"), "hint: the checks are nan, exploding, vanishing, dead, unused, frozen, ratio"),
+        (("--vanishing", "-1"), "error: --vanishing: a limit is a number of 0 or more, not -1.0"),
+        (("--max-ratio", "nan"), "error: --max-ratio: a limit is a number of 0 or more, not nan"),
+    ],
+)
+def test_a_check_or_a_limit_that_is_none_is_refused(words, message, paramctl):
+    result = paramctl("grad", MLP, *words)
+    assert result.code == 2
+    assert message in result.err
+
+
+def test_health_stands_beside_the_contract_in_json(report, write):
+    answer = report("grad", write(DEEP), "--health")
+    assert answer["health"]["limits"] == {"vanishing": 1e-6, "exploding": 1e3, "ratio": 10.0}
+    (finding,) = answer["health"]["findings"]
+    assert (finding["check"], finding["detail"]) == ("vanishing", None)
+    assert all(0 < row["ratio"] < 10 for row in answer["parameters"] if row["name"].endswith("weight"))
+
+
+def test_the_flow_is_drawn_layer_by_layer(paramctl, report, write, monkeypatch):
+    spec = write(DEEP)
+    flow = report("grad", spec, "--flow")["flow"]
+    assert [each["module"] for each in flow] == [*(f"body.{i}.0" for i in range(9)), "head"]
+    assert flow[0]["norm"] < flow[8]["norm"]
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = paramctl("grad", spec, "--flow").out.splitlines()
+    bars = [line.count("█") for line in lines[-10:]]
+    assert bars == sorted(bars)
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_terminal_without_blocks_gets_ascii(process, write):
+    shown = process("grad", write(DEEP), "--flow", PYTHONIOENCODING="ascii", COLUMNS="80").out
+    assert shown.isascii()
+    assert "head" in shown.splitlines()[-1]
+    assert "@@@@@@@@" in shown.splitlines()[-1]
+    assert "?" not in shown
+
+
+def test_autocast_runs_forward_in_the_other_dtype(report):
+    exact = report("grad", "example:lenet5")["loss"]
+    mixed = report("grad", "example:lenet5", "--autocast", "bfloat16")
+    assert mixed["loss"] != exact
+    assert mixed["loss"] == pytest.approx(exact, rel=0.05)
+    assert (
+        float(torch.tensor(mixed["loss"]).bfloat16()) == mixed["loss"] or mixed["objective"] != "the sum of the output"
+    )
+
+
+def test_a_failure_in_backward_names_the_layer_and_the_operation(paramctl, write):
+    write(
+        "from torch import nn\n"
+        "class Spoils(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        y = x.exp()\n"
+        "        y += 1\n"
+        "        return y\n",
+        "spoils.py",
+    )
+    spec = write(
+        "layers:\n  - {Linear: [2, 2]}\n  - {spoils.py:Spoils: }\n  - {Linear: [2, 1]}\ninput: {shape: [1, 2]}"
+    )
+    result = paramctl("grad", spec, "--allow", "spoils.py")
+    assert result.code == 2
+    assert result.err.startswith("error: spec.yaml:3:5: layer 1, Spoils() failed in backward of its operation 'exp': ")
+    assert "modified by an inplace operation" in result.err

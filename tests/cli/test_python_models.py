@@ -181,6 +181,22 @@ class TestInit:
             assert paramctl("init", "net.py:Net", "--out", tmp_path / f"{name}.safetensors").code == 0
         assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+    def test_what_the_code_never_writes_is_flagged_and_zero(self, dtype, report, paramctl, write):
+        write(
+            "import torch\nfrom torch import nn\n"
+            "class Own(nn.Module):\n"
+            "    def __init__(self):\n"
+            "        super().__init__()\n"
+            "        self.never = nn.Parameter(torch.empty(5))\n"
+            "        self.inner = nn.Linear(2, 2)\n",
+            "unwritten.py",
+        )
+        rows = report("init", "unwritten.py:Own", "--values", "--dtype", dtype)["parameters"]
+        assert [(row["origin"], row["unwritten"]) for row in rows] == [("never written", 5), *[("as found", 0)] * 2]
+        assert rows[0]["values"] == [0.0] * 5
+        assert "note: never: never written by the layer" in paramctl("init", "unwritten.py:Own").err
+
     def test_the_file_of_the_code_is_not_written_over(self, paramctl):
         result = paramctl("list", "net.py:Net", "--output", "net.py")
         assert result.code == 2

@@ -1,24 +1,24 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+import paramctl
 from paramctl.errors import ParamctlError, failure
-from paramctl.tensors.backward import run_passes
+from paramctl.tensors.backward import Wanted, run_passes
 from paramctl.tensors.loss import Objective
+from paramctl.tensors.user_code import describe
 
 
-def run(net, *inputs, passes=1):
-    seen = []
+def run(net, *inputs, passes=1, keep=True):
+    def explain(running, error, operation=None):
+        return failure(f"{[type(each.module).__name__ for each in running]} in {operation}: {describe(error)}")
 
-    def explain(running, error):
-        seen.append([type(each.module).__name__ for each in running])
-        return failure(f"{[str(each) for each in running]}: {error}")
-
-    result = run_passes(net, inputs, lambda _: Objective(torch.sum, "sum"), passes=passes, explain=explain)
-    assert seen == []
-    return result
+    objective = Objective(torch.sum, "sum")
+    return run_passes(net, inputs, lambda _: objective, passes=passes, explain=explain, wanted=Wanted(values=keep))
 
 
 def test_gradients_are_those_of_torch():
@@ -74,7 +74,7 @@ def test_the_modules_that_were_running_are_known_after_a_failure():
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(4, 1)))
     seen = []
 
-    def explain(running, error):
+    def explain(running, error, operation=None):
         seen.extend((type(each.module).__name__, str(each)) for each in running)
         return failure(str(error))
 
@@ -99,7 +99,7 @@ def test_a_failure_in_backward_is_reported(error):
         def forward(self, x):
             return Once.apply(super().forward(x))
 
-    with pytest.raises(ParamctlError, match=f"backward failed: {error.__name__}: no way back"):
+    with pytest.raises(ParamctlError, match=rf"\['Net'\] in Once: {error.__name__}: no way back"):
         run(Net(2, 2), torch.rand(1, 2))
 
 
@@ -151,7 +151,7 @@ def test_a_failure_that_forward_caught_is_not_blamed_for_the_next_one():
 
     seen = []
 
-    def explain(running, error):
+    def explain(running, error, operation=None):
         seen.extend(type(each.module).__name__ for each in running)
         return failure(str(error))
 
@@ -180,3 +180,84 @@ def test_the_gradient_of_an_input_is_not_the_callers():
     given = torch.rand(1, 2, requires_grad=True)
     run(nn.Linear(2, 2), given)
     assert given.grad is None
+
+
+class Double(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * gradient
+
+
+@pytest.mark.parametrize(("through", "freed"), [(lambda x: 2 * x, True), (Double.apply, False)])
+def test_a_large_gradient_is_freed_unless_code_may_add_to_it_again(through, freed):
+    class Net(nn.Linear):
+        def forward(self, x):
+            return through(super().forward(x))
+
+    net, given = Net(300, 300), torch.rand(2, 300)
+    result = run(net, given, keep=False)
+    assert (net.weight.grad is None) == freed
+    net.zero_grad()
+    kept = run(net, given)
+    assert result.gradients == [None, None]
+    assert result.after[0].norm == pytest.approx(kept.gradients[0].double().norm().item())
+    assert result.after[0].norm == pytest.approx(kept.after[0].norm)
+
+
+def test_a_gradient_that_another_pass_adds_to_is_not_freed_before():
+    net, given = nn.Linear(300, 300), torch.rand(2, 300)
+    once = run(net, given, keep=False).after[0].norm
+    net.zero_grad()
+    result = run(net, given, passes=3, keep=False)
+    assert result.after[0].norm == pytest.approx(3 * once, rel=1e-5)
+    assert [norms[0] for norms in result.norms] == pytest.approx([once, 2 * once], rel=1e-5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's peak memory")
+def test_gradients_that_nobody_keeps_take_little_memory(process):
+    code = (
+        "import torch; from torch import nn; from pathlib import Path\n"
+        "from paramctl.tensors.backward import run_passes\nfrom paramctl.tensors.loss import Objective\n"
+        "def status(field):\n"
+        "    lines = Path('/proc/self/status').read_text().splitlines()\n"
+        "    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024\n"
+        "def run(net, given):\n"
+        "    run_passes(net, (given,), lambda _: Objective(torch.sum, ''), passes=1, explain=None)\n"
+        "run(nn.Linear(8, 8), torch.rand(2, 8))\n"
+        "net, given = nn.Sequential(*[nn.Linear(1500, 1500) for _ in range(30)]), torch.rand(2, 1500)\n"
+        "before = status('VmRSS')\nrun(net, given)\nprint(status('VmHWM') - before)\n"
+    )
+    assert float(process(code=code).out) < 130  # all gradients are 257 MiB
+
+
+@pytest.mark.parametrize("uses", [False, True])
+def test_nothing_stays_behind_when_forward_fails(uses):
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(3, 3))
+    cached = torch.is_autocast_cache_enabled()
+    with pytest.raises(ParamctlError, match="1 \\(Linear\\) failed in forward"):
+        paramctl.gradients(net, torch.rand(1, 2), uses=uses, health=uses, autocast="bfloat16" if uses else None)
+    assert torch.is_autocast_cache_enabled() == cached
+    assert not torch.is_autocast_enabled("cpu")
+    assert not torch.nn.modules.module._global_forward_hooks
+    assert not torch.nn.modules.module._global_forward_pre_hooks
+    assert all(parameter.grad is None and not parameter._post_accumulate_grad_hooks for parameter in net.parameters())
+
+
+def test_a_failure_in_backward_leaves_the_gradients_that_were_there():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net[1].bias.grad = gradient = torch.ones(2)
+
+    def spoil(output):
+        squared = output.exp()
+        squared += 1
+        return squared.sum()
+
+    with pytest.raises(ParamctlError, match=r"failed in backward|backward failed"):
+        paramctl.gradients(net, torch.rand(1, 2), loss=spoil)
+    assert net[1].bias.grad is gradient
+    assert gradient.tolist() == [1.0, 1.0]
+    assert net[0].weight.grad is None

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import time
 from threading import Event, Thread
 
+import pytest
 import torch
 
-from paramctl.tensors.threads import one_thread
+from paramctl.tensors.threads import Budget, in_order, one_thread, one_thread_each
 
 
 def test_two_callers_at_once_leave_the_number_of_threads_as_it_was():
@@ -36,3 +38,51 @@ def test_two_callers_at_once_leave_the_number_of_threads_as_it_was():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_torch_works_on_one_thread_in_a_worker_before_and_after_it_asks_for_one():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+
+        def counted(_):
+            first = torch.get_num_threads()
+            with one_thread():
+                inside = torch.get_num_threads()
+            return first, inside, torch.get_num_threads()
+
+        with one_thread_each(2) as pool:
+            assert set(in_order(pool, counted, range(10))) == {(1, 1, 1)}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_results_come_in_the_order_of_the_items_and_a_failure_at_its_place():
+    def third_fails(item):
+        if item == 3:
+            raise KeyError(item)
+        return item
+
+    with one_thread_each(4) as pool:
+        assert list(in_order(pool, lambda item: -item, range(2000))) == [-item for item in range(2000)]
+        results = in_order(pool, third_fails, range(2000))
+        assert [next(results) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(KeyError):
+            next(results)
+
+
+def test_a_budget_is_never_passed_but_by_one_that_is_alone():
+    budget, held, most = Budget(10), [], []
+
+    def hold(nbytes):
+        with budget.holding(nbytes):
+            held.append(nbytes)
+            most.append(list(held))
+            time.sleep(0.001)
+            held.remove(nbytes)
+
+    with one_thread_each(6) as pool:
+        list(in_order(pool, hold, [4, 5, 6, 3, 12, 7, 2, 1, 30, 4, 4, 4] * 5))
+    assert all(sum(each) <= 10 or len(each) == 1 for each in most)
+    assert max(map(len, most)) > 1

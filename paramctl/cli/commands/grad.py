@@ -8,8 +8,12 @@ from typing import Annotated
 import typer
 
 from paramctl.cli import options
-from paramctl.cli.output import emit
+from paramctl.cli.output import emit, print_note
 from paramctl.errors import failure
+from paramctl.reports.health import CHECKS, Limits
+
+_CHECKS = "Checks"
+_LIMITS = Limits()
 
 
 class LossName(StrEnum):
@@ -19,6 +23,13 @@ class LossName(StrEnum):
     MEAN = "mean"
     MSE = "mse"
     CROSS_ENTROPY = "cross_entropy"
+
+
+class AutocastName(StrEnum):
+    """The dtype of mixed precision."""
+
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
 
 
 class Mode(StrEnum):
@@ -43,14 +54,42 @@ def grad(
         list[str] | None,
         typer.Option(
             "--input",
-            metavar="[NAME=]SHAPE[:DTYPE][:FILL]",
-            help="An argument of forward: 2,4 or ids=2,8:int64:randint(0,100). Repeatable.",
+            metavar="[NAME=]SHAPE",
+            help="An argument of forward, with :DTYPE and :FILL behind: 2,4 or ids=2,8:int64:ones. Repeatable.",
         ),
     ] = None,
     loss: Annotated[
         LossName | None, typer.Option(help="Default: the spec's; of Python code the loss that it returns, else sum.")
     ] = None,
+    autocast: Annotated[
+        AutocastName | None, typer.Option(help="Run forward in mixed precision, as torch.autocast does.")
+    ] = None,
     passes: Annotated[int, typer.Option(metavar="N", min=1, help="Repeat forward and backward; gradients add up.")] = 1,
+    uses: Annotated[bool, typer.Option("--uses", help="Split each gradient by the uses of its parameter.")] = False,
+    flow: Annotated[
+        bool, typer.Option("--flow", help="Draw the norm of each layer's gradient, in order, on a logarithmic scale.")
+    ] = False,
+    health: Annotated[
+        bool, typer.Option("--health", help="Check for gradients that are not as they should be, and say where.")
+    ] = False,
+    vanishing: Annotated[
+        float, typer.Option(metavar="NORM", help="Norms below it vanish.", rich_help_panel=_CHECKS)
+    ] = _LIMITS.vanishing,
+    exploding: Annotated[
+        float, typer.Option(metavar="NORM", help="Norms above it explode.", rich_help_panel=_CHECKS)
+    ] = _LIMITS.exploding,
+    max_ratio: Annotated[
+        float,
+        typer.Option(metavar="RATIO", help="Of a weight's gradient to the weight, by norm.", rich_help_panel=_CHECKS),
+    ] = _LIMITS.ratio,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHECK,…",
+            help=f"Exit with 1 if one of these checks finds something: {', '.join(CHECKS)}.",
+            rich_help_panel=_CHECKS,
+        ),
+    ] = None,
     values: Annotated[
         bool, typer.Option("--values", help="Show the gradients' elements, as torch prints them.")
     ] = False,
@@ -67,9 +106,16 @@ def grad(
     output: options.File = None,
 ) -> None:
     """Run forward and backward, and show the gradient that each parameter has before and after."""
+    from paramctl.checks import check_limit, parse_checks
     from paramctl.cli.session import computing, open_session
     from paramctl.spec.inputs import parse_fill, parse_input, parse_shape
 
+    failing = parse_checks(fail_on, "--fail-on")
+    limits = Limits(
+        vanishing=check_limit(vanishing, "--vanishing"),
+        exploding=check_limit(exploding, "--exploding"),
+        ratio=check_limit(max_ratio, "--max-ratio"),
+    )
     shape = None if input_shape is None else parse_shape(input_shape, "--input-shape")
     filled = None if fill is None else parse_fill(fill, "--fill")
     inputs = tuple(parse_input(text, "--input") for text in given or ())
@@ -97,9 +143,16 @@ def grad(
         passes=passes,
         train=mode is Mode.TRAIN,
         device=device,
+        with_uses=uses,
+        with_flow=flow,
+        limits=limits if health or failing else None,
+        autocast=autocast.value if autocast else None,
         with_values=values,
         hist=hist,
     )
     with computing():
         report = answer_grad.gradients(build, session.model, wanted, seed=session.seed)
     emit(report, options.output_of(output_format, output))
+    if report.health is not None and (found := report.health.failures(failing)):
+        print_note(f"--fail-on: {'; '.join(found)}")
+        raise typer.Exit(1)

@@ -1,0 +1,253 @@
+"""Which module was running, and which operation, when each node of autograd's graph was made.
+
+Autograd numbers the nodes in the order in which they are made. So the number at the beginning and at the end of an
+operation, and wherever a module begins or ends, tells of every node what made it, also of one that nobody announced.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from threading import get_ident
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.autograd.graph import Node
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+
+_next_number: Callable[[], int] = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]  # noqa: SLF001  only torch's own code has needed it
+
+
+@dataclass(slots=True, eq=False)
+class ModuleCall:
+    """A call of a module.
+
+    Attributes:
+        module: the module.
+        caller: the call that it was made from; None for the outermost.
+        turn: how many calls its caller had made before.
+        calls: how many calls it has made itself.
+
+    """
+
+    module: nn.Module
+    caller: ModuleCall | None
+    turn: int
+    calls: int = 0
+
+    def chain(self) -> list[ModuleCall]:
+        """Return the calls that were running, outermost first, this one last."""
+        before = self.caller.chain() if self.caller else []
+        return [*before, self]
+
+
+class Origin(NamedTuple):
+    """What made a node: the call that was running, None for code outside the model; and the operation's name."""
+
+    call: ModuleCall | None
+    operation: str
+
+
+@dataclass(slots=True, eq=False)
+class Timeline:
+    """What ran between which numbers; both lists of numbers rise.
+
+    Attributes:
+        elsewhere: the `id()`s of modules that ran in other threads, whose nodes have numbers of their own.
+
+    """
+
+    elsewhere: set[int] = field(default_factory=set)
+    _starts: list[int] = field(default_factory=list)
+    _operations: list[tuple[int, Callable[..., Any]]] = field(default_factory=list)
+    _switches: list[int] = field(default_factory=list)
+    _calls: list[ModuleCall | None] = field(default_factory=list)
+
+    def note_operation(self, start: int, end: int, function: Callable[..., Any]) -> None:
+        """Remember that a function made the nodes from `start` to before `end`."""
+        self._starts.append(start)
+        self._operations.append((end, function))
+
+    def note_switch(self, call: ModuleCall | None) -> None:
+        """Remember that from now on `call` is running."""
+        self._switches.append(_next_number())
+        self._calls.append(call)
+
+    def operation_at(self, number: int) -> int | None:
+        """Return which operation, counted from 0, made the node of a number; None where none was seen to."""
+        index = bisect_right(self._starts, number) - 1
+        return index if index >= 0 and number < self._operations[index][0] else None
+
+    def origin(self, node: Node) -> Origin:
+        """Return what made a node; of one that no operation made, the operation is its name."""
+        number = number_of(node)
+        index = self.operation_at(number)
+        name = _node_name(node) if index is None else _function_name(self._operations[index][1])
+        switch = bisect_right(self._switches, number) - 1
+        return Origin(self._calls[switch] if switch >= 0 else None, name)
+
+
+def number_of(node: Node) -> int:
+    """Return the number that autograd gave a node."""
+    number: int = node._sequence_nr()  # noqa: SLF001  as above
+    return number
+
+
+class Watch:
+    """What looks on while modules run; a subclass says at what."""
+
+    def entered(self, call: ModuleCall, inputs: tuple[Any, ...]) -> None:
+        """Look at what a module is given."""
+
+    def left(self, call: ModuleCall, output: Any) -> None:
+        """Look at what a module returns."""
+
+
+@contextmanager
+def recording(timeline: Timeline, watch: Watch | None = None) -> Iterator[None]:
+    """Record what runs in this thread inside the block.
+
+    Code that was compiled runs as it was written meanwhile: otherwise it would be one operation. And autocast keeps
+    no parameter that it cast, since all uses of one would be one node.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_calls_noted(timeline, watch))
+        stack.enter_context(_not_compiled())
+        stack.callback(torch.set_autocast_cache_enabled, torch.is_autocast_cache_enabled())
+        stack.enter_context(_Operations(timeline))
+        yield
+
+
+class _Operations(TorchFunctionMode):
+    """Notes every function of torch's that is called, except from within another one, and makes nodes."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        super().__init__()
+        self.timeline = timeline
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if torch.is_autocast_cache_enabled():  # a block of the model's own switches it on
+            torch.set_autocast_cache_enabled(False)
+        start = _next_number()
+        returned = func(*args, **kwargs) if kwargs else func(*args)
+        end = _next_number()
+        if end != start:
+            self.timeline.note_operation(start, end, func)
+        return returned
+
+
+@contextmanager
+def _calls_noted(timeline: Timeline, watch: Watch | None) -> Iterator[None]:
+    thread = get_ident()
+    running: list[ModuleCall] = []
+
+    def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if get_ident() != thread:
+            timeline.elsewhere.add(id(module))
+            return
+        caller = running[-1] if running else None
+        call = ModuleCall(module, caller, caller.calls if caller else 0)
+        if caller:
+            caller.calls += 1
+        running.append(call)
+        timeline.note_switch(call)
+        if watch is not None:
+            watch.entered(call, inputs)
+
+    def leave(module: nn.Module, _: tuple[Any, ...], output: Any) -> None:
+        if get_ident() != thread or not any(call.module is module for call in reversed(running)):
+            return
+        while (call := running.pop()).module is not module:
+            pass
+        if watch is not None:
+            watch.left(call, output)
+        timeline.note_switch(running[-1] if running else None)
+
+    handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class Paths:
+    """The paths of the modules of a model, by the calls of them."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self._first: dict[int, str] = {id(module): path for path, module in root.named_modules()}
+        self._inside: dict[int, dict[int, str]] = {}
+        self._steps: dict[int, list[str]] = {}
+        self._known: dict[ModuleCall, str] = {}
+
+    def hold(self, modules: Iterable[int]) -> bool:
+        """Tell whether one of some modules, given by `id()`, is one of the model's."""
+        return any(each in self._first for each in modules)
+
+    def of(self, call: ModuleCall) -> str:
+        """Return the path of what was called; "" for the root.
+
+        In a Sequential that is its position, for a module that stands at several; elsewhere its first name. A module
+        that is none of the model's has the path of the one that called it.
+        """
+        if call not in self._known:
+            self._known[call] = self._path(call)
+        return self._known[call]
+
+    def _path(self, call: ModuleCall) -> str:
+        if call.caller is None:
+            return self._first.get(id(call.module), "")
+        above = self.of(call.caller)
+        below = self._below(call.caller.module, call)
+        if below is None:
+            return self._first.get(id(call.module), above)
+        return f"{above}.{below}" if above else below
+
+    def _below(self, caller: nn.Module, call: ModuleCall) -> str | None:
+        if type(caller).forward is nn.Sequential.forward:
+            children = caller._modules  # noqa: SLF001  the public generators leave out a module that was met before
+            if id(caller) not in self._steps:
+                self._steps[id(caller)] = list(children)
+            steps = self._steps[id(caller)]
+            if call.turn < len(steps) and children.get(steps[call.turn]) is call.module:
+                return steps[call.turn]
+        if id(caller) not in self._inside:
+            self._inside[id(caller)] = {id(module): path for path, module in caller.named_modules()}
+        return self._inside[id(caller)].get(id(call.module))
+
+
+@contextmanager
+def _not_compiled() -> Iterator[None]:
+    """Run compiled code as it was written inside the block."""
+    if "torch._dynamo" not in sys.modules:  # without it nothing can be compiled, and importing it takes seconds
+        yield
+        return
+    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
+        warnings.filterwarnings("ignore", message="Using `torch.compile.module.` when there are global hooks")
+        yield
+
+
+def _node_name(node: Node) -> str:
+    """Return a node's name without what all of them have: ``Addmm`` for ``AddmmBackward0``."""
+    return re.sub(r"Backward\d*$", "", node.name())
+
+
+def _function_name(function: Callable[..., Any]) -> str:
+    """Return the name of a function of torch's: ``linear``, ``matmul`` for ``__matmul__``, ``T`` for the attribute."""
+    name: str = getattr(function, "__name__", type(function).__name__)
+    if name == "__get__":
+        name = getattr(getattr(function, "__self__", None), "__name__", name)
+    return name[2:-2] if name.startswith("__") and name.endswith("__") else name

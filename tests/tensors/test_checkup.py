@@ -1,0 +1,116 @@
+"""Where numbers stop being finite, and what lets no gradient through."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import paramctl
+
+
+class Apply(nn.Module):
+    """Applies a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def health(net, *inputs, **options):
+    report = paramctl.gradients(net, *inputs, health=True, **options)
+    return {each.check: each for each in report.health.findings}
+
+
+def dead_relu():
+    layer = nn.Linear(4, 4)
+    with torch.no_grad():
+        layer.bias.fill_(-1e4)
+    return layer, nn.ReLU()
+
+
+def test_a_sound_model_has_no_finding():
+    assert health(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1)), torch.rand(5, 4)) == {}
+
+
+def test_the_first_module_whose_output_is_not_finite_is_named():
+    net = nn.Sequential(nn.Linear(4, 4), Apply(lambda x: (x - x) / (x - x)), nn.Tanh(), nn.Linear(4, 1))
+    found = health(net, torch.rand(2, 4))["nan"]
+    assert found.parameters == ("0.weight", "0.bias", "3.weight")
+    assert found.detail.startswith("the loss is NaN; first in forward: the output of 1; first in backward: ")
+
+
+def test_what_becomes_nan_between_modules_is_of_the_module_that_calls_them():
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.second(self.first(x) * math.nan)
+
+    assert "first in forward: the output of 0;" in health(nn.Sequential(Outer()), torch.rand(2, 4))["nan"].detail
+
+
+def test_the_operation_whose_backward_first_is_not_finite_is_named():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), Apply(lambda x: (x * 0).sqrt()), nn.Linear(4, 1))
+    found = health(net, torch.rand(2, 4))["nan"]
+    assert found.detail == "first in backward: sqrt in 2"
+    assert found.parameters == ("0.weight", "0.bias")
+
+
+def test_a_relu_that_is_always_off_is_named_for_the_layers_on_both_sides():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), *dead_relu(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 1))
+    found = health(net, torch.rand(5, 4))["dead"]
+    assert found.parameters == ("0.weight", "0.bias", "2.weight", "2.bias", "4.weight")
+    assert found.detail == "nothing comes through relu in 3"
+
+
+def test_a_weight_of_zeros_lets_nothing_through_either():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 1))
+    nn.init.zeros_(net[2].weight)
+    found = health(net, torch.rand(5, 4))["dead"]
+    assert (found.parameters, found.detail) == (("0.weight", "0.bias"), "nothing comes through linear in 2")
+
+
+def test_vanishing_and_exploding_gradients_are_told_by_their_limits():
+    net = nn.Sequential(nn.Linear(4, 4), Apply(lambda x: 1e-9 * x), nn.Linear(4, 4), Apply(lambda x: 1e6 * x))
+    found = health(net, torch.rand(2, 4))
+    assert found["exploding"].parameters == ("2.bias",)
+    assert "vanishing" not in found
+    assert health(net, torch.rand(2, 4), vanishing=1.0)["vanishing"].parameters[:2] == ("0.weight", "0.bias")
+    assert "exploding" not in health(net, torch.rand(2, 4), exploding=math.inf)
+
+
+def test_the_ratio_is_that_of_weights_alone():
+    net = nn.Sequential(nn.Linear(2, 1))
+    nn.init.constant_(net[0].weight, 0.01)
+    nn.init.constant_(net[0].bias, 0.001)
+    report = paramctl.gradients(net, torch.ones(3, 2), health=True)
+    assert report.parameters[0].ratio == pytest.approx(300)
+    assert [(each.check, each.parameters) for each in report.health.findings] == [("ratio", ("0.weight",))]
+    assert health(net, torch.ones(3, 2), max_ratio=301) == {}
+
+
+def test_unused_and_frozen_parameters_are_found():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net[0].weight.requires_grad_(False)
+    net[1].register_parameter("spare", nn.Parameter(torch.ones(1)))
+    found = health(net, torch.rand(1, 2))
+    assert {check: each.parameters for check, each in found.items()} == {
+        "frozen": ("0.weight",),
+        "unused": ("1.spare",),
+    }
+
+
+def test_masks_of_infinity_are_no_finding():
+    layer = nn.TransformerEncoderLayer(8, 2, 16)
+    mask = nn.Transformer.generate_square_subsequent_mask(3)
+    net = nn.Sequential(layer)
+    assert "nan" not in health(layer, torch.rand(3, 2, 8), kwargs={"src_mask": mask})
+    assert not any(each._backward_hooks for each in net.parameters())
