@@ -13,6 +13,13 @@ from torch.utils.checkpoint import checkpoint
 import paramctl
 
 
+@pytest.fixture(autouse=True)
+def _same_values_in_every_run():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
 def uses_of(net, *inputs, **options):
     """Return the uses of each parameter by its name, once they are seen to add up to its gradient."""
     report = paramctl.gradients(net, *inputs, uses=True, values=True, **options)
