@@ -5,7 +5,17 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("startup", "listing", "large_specs", "measuring", "initializing", "gradients")
+NAMES = (
+    "startup",
+    "listing",
+    "large_specs",
+    "measuring",
+    "initializing",
+    "python_code",
+    "sharing",
+    "gradients",
+    "checkpoints",
+)
 
 
 def main() -> None:

@@ -92,11 +92,11 @@ def compare(
         print(f"  {mine.seconds / slowest:.2f} × the time of the slower part alone · wanted: at most 1.5 ×")
 
 
-def compare_calls(title: str, ours: Call, rival: Call, *, runs: int, target: str) -> None:
+def compare_calls(title: str, ours: Call, rival: Call, *, runs: int, target: str, rival_name: str = "torch") -> None:
     """Print the medians of two calls in this process and their ratio; the first run of each warms the caches up."""
-    taken: dict[str, list[float]] = {"paramctl": [], "torch": []}
+    taken: dict[str, list[float]] = {"paramctl": [], rival_name: []}
     for run in range(runs + 1):
-        for name, call in (("torch", rival), ("paramctl", ours)):
+        for name, call in ((rival_name, rival), ("paramctl", ours)):
             start = time.perf_counter()
             call()
             if run > 0:
@@ -105,7 +105,7 @@ def compare_calls(title: str, ours: Call, rival: Call, *, runs: int, target: str
     print(f"\n{title}")
     for name, seconds in medians.items():
         print(f"  {name:<44} {seconds:8.3f} s")
-    print(f"  {_ratio(medians['paramctl'], medians['torch'])}, {runs} runs · wanted: {target}")
+    print(f"  {_ratio(medians['paramctl'], medians[rival_name])}, {runs} runs · wanted: {target}")
 
 
 def _ratio(mine: float, theirs: float) -> str:

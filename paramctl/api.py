@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -11,14 +12,14 @@ import torch
 from torch import nn
 
 from paramctl import checks
+from paramctl.analysis.equality import Digests, comparable
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
 from paramctl.analysis.measuring import notes_on_unmeasured
-from paramctl.analysis.sharing import find_groups
+from paramctl.analysis.shared_report import make_shared_report
 from paramctl.fans import FanRule
 from paramctl.records import Statistics, Values
 from paramctl.reports.health import Limits
 from paramctl.reports.init import InitReport
-from paramctl.reports.shared import SharedReport
 from paramctl.rules import Initializer, InitRule
 from paramctl.showing import Gradients, Initialization, ParameterListing, Sharing
 from paramctl.spec.model import LOSSES, Fill, Loss
@@ -27,14 +28,17 @@ from paramctl.tensors import streams
 from paramctl.tensors.backward import Wanted, run_passes
 from paramctl.tensors.collect import take_inventory
 from paramctl.tensors.defaults import record_programs
+from paramctl.tensors.digests import blocks_of, digests_of
 from paramctl.tensors.gradients import make_grad_report
 from paramctl.tensors.initialize import describe_initialized
-from paramctl.tensors.live import check_memory, check_module, check_python, named_tensors
+from paramctl.tensors.live import check_memory, check_module, check_python, check_shapes, check_type, named_tensors
 from paramctl.tensors.live_failures import explainer
 from paramctl.tensors.loss import Objective, Output, objective_of
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.preserving import left_as_found
 from paramctl.tensors.statistics import measure
+from paramctl.tensors.surveying import find_tensors, survey_tensors
+from paramctl.tensors.survival import try_ties
 from paramctl.tensors.unregistered import take_full_inventory
 from paramctl.tensors.values import TensorValues
 
@@ -162,17 +166,32 @@ def _rule(glob: str | None, scheme: SchemeLike) -> InitRule:
     return InitRule(match=glob, scheme=scheme, options={}, where=where)
 
 
-def find_shared(module: nn.Module) -> Sharing:
-    """Find the parameters of a module that are one and the same, by `id()`.
+def find_shared(module: nn.Module, *, by_value: bool = False, survival: bool = False) -> Sharing:
+    """Find the parameters of a module that are one and the same, by `id()`, or lie in the same memory.
+
+    Args:
+        module: the module.
+        by_value: whether equal values in different memory are found, too: equal bits, so that a NaN equals itself and
+            0.0 differs from -0.0. Tensors whose elements are all equal are left out.
+        survival: whether it is tried, on a small copy, what operations such as `deepcopy` and `to` do to each tie.
 
     Raises:
-        ParamctlError: if `module` is none, or has lazy layers that have not run.
+        ParamctlError: if `module` is none, or has lazy layers that have not run, or is on the meta device while its
+            values are compared.
 
     """
-    check_module(module)
-    identities = {name: id(parameter) for name, parameter in module.named_parameters()}
-    groups, totals = find_groups(take_inventory(module).parameters, identities)
-    return Sharing.of(SharedReport(model=type(module).__name__, groups=groups, totals=totals))
+    check_type(module)
+    held = find_tensors(module)
+    check_shapes(module, chain(held.parameters.values(), held.buffers.values()))
+    surveyed = survey_tensors(held, every=by_value)
+    digests: Digests | None = None
+    if by_value:
+        tensors = dict(module.named_parameters())
+        compared = [(record.name, tensors[record.name]) for record in comparable(surveyed.records)]
+        check_memory(compared)
+        digests = digests_of((name, blocks_of(each)) for name, each in compared if each.layout is torch.strided)
+    report = make_shared_report(type(module).__name__, surveyed, digests)
+    return Sharing.of(replace(report, survival=try_ties(module, surveyed, report.ties)) if survival else report)
 
 
 def gradients(

@@ -91,6 +91,28 @@ class Values(Protocol):
         """Return the elements as torch prints them: a large tensor is summarised."""
 
 
+class StorageSpan(NamedTuple):
+    """The memory that the elements of a strided tensor take, so that sharing is arithmetic without torch.
+
+    Attributes:
+        storage: the number of its storage, counted from 0 in model order.
+        offset: its first element, in elements from the start of the storage.
+        strides: the elements between two neighbours, for each dimension of its shape.
+        itemsize: the bytes of an element.
+        storage_nbytes: the bytes of the whole storage; None where nobody tells.
+        base: the bytes between what `offset` counts from and the start of the storage of this number; other than 0 only
+            where memory that several storages of torch's lie in counts as one.
+
+    """
+
+    storage: int
+    offset: int
+    strides: tuple[int, ...]
+    itemsize: int
+    storage_nbytes: int | None = None
+    base: int = 0
+
+
 class ParameterRecord(NamedTuple):
     """One distinct tensor of a model, whatever the number of its names.
 
@@ -109,6 +131,7 @@ class ParameterRecord(NamedTuple):
             several times, more means that several modules share the tensor.
         stats: its statistics, where they were asked for.
         values: its elements, where they were asked for.
+        span: the memory of its elements, where it was asked for and there is any: a sparse tensor has none.
 
     """
 
@@ -123,6 +146,7 @@ class ParameterRecord(NamedTuple):
     owners: int = 1
     stats: Statistics | None = None
     values: Values | None = None
+    span: StorageSpan | None = None
 
     @property
     def numel(self) -> int:
@@ -150,12 +174,12 @@ class ModuleRecord(NamedTuple):
 
     Attributes:
         path: its path; "" for the root.
-        type_name: its class.
+        type_name: its class; None in a checkpoint.
         same_as: the path at which the same object was met before.
     """
 
     path: str
-    type_name: str
+    type_name: str | None
     same_as: str | None = None
 
 

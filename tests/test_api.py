@@ -195,12 +195,27 @@ class TestSharing:
             ("same-module", ("0.bias", "2.bias"), id(net[0].bias)),
         ]
 
-    def test_nothing_is_said_of_memory_that_was_not_compared(self, net):
-        net[2] = nn.Linear(4, 3)
-        net[2].weight = nn.Parameter(net[0].weight.data)
+    def test_the_same_memory_under_another_parameter_is_found(self, net):
+        net[2] = nn.Linear(3, 4, bias=False)
+        net[2].weight = nn.Parameter(net[0].weight.data.t())
         answer = paramctl.find_shared(net)
-        assert answer.groups == ()
-        assert repr(answer) == "No parameter is shared: 30 elements, each under one name."
+        assert [(group.relation, group.names, group.shape) for group in answer.groups] == [
+            ("same-storage", ("0.weight", "2.weight"), None)
+        ]
+        assert [line.rstrip() for line in repr(answer).splitlines()[2:]] == [
+            "same-storage  0.weight             –            12   48 B",
+            "              2.weight transposed",
+            "1 group · 27 elements under their names, 15 counted once · 48 B saved",
+        ]
+
+    def test_what_was_found_besides_is_a_note(self):
+        whole = torch.zeros(10)
+        net = nn.ParameterList([nn.Parameter(whole[:4]), nn.Parameter(whole[4:8])])
+        assert repr(paramctl.find_shared(net)).splitlines() == [
+            "No parameter is shared: 8 elements, each under one name.",
+            "note: 0 and 1 are slices of one storage, 2 parts without an element in common",
+            "note: 8 bytes of the storages that parameters lie in belong to none of them",
+        ]
 
 
 class TestGradients:

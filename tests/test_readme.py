@@ -37,7 +37,7 @@ def write_files(directory):
 def shown_by(command, directory):
     """Return what a command shows on a terminal of 80 columns, without the `id()`s, which are others in every run."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "80"}
+    environment = {**os.environ, "PATH": path, "COLUMNS": "80", "CUDA_VISIBLE_DEVICES": ""}
     environment.pop("FORCE_COLOR", None)
     done = subprocess.run(
         command,

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, TypeAlias
 
 from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.errors import failure, nearest
 from paramctl.globs import compile_filter, compile_glob
-from paramctl.records import Inventory, ModuleRecord, ParameterRecord, Statistics, UnregisteredRecord, Values
+from paramctl.records import (
+    ITEM_SIZES,
+    Inventory,
+    ModuleRecord,
+    ParameterRecord,
+    Statistics,
+    UnregisteredRecord,
+    Values,
+)
 from paramctl.reports.listing import ListReport, ListTotals
 from paramctl.watching import Advance, Watch, unwatched
 
@@ -86,10 +95,10 @@ def total_up(records: Iterable[ParameterRecord]) -> ListTotals:
     """Sum the records up, each once; a buffer is neither trainable nor frozen."""
     tensors = numel = nbytes = trainable = frozen = 0
     for record in records:
-        size = record.numel
+        size = prod(record.shape)
         tensors += 1
         numel += size
-        nbytes += record.nbytes
+        nbytes += size * ITEM_SIZES[record.dtype]
         if record.kind == "parameter":
             if record.requires_grad:
                 trainable += size

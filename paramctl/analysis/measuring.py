@@ -8,12 +8,15 @@ from paramctl.records import ParameterRecord, Statistics
 
 
 def notes_on_unmeasured(measured: Iterable[tuple[ParameterRecord, Statistics | None]]) -> list[str]:
-    """Name the tensors without statistics, a note for each dtype."""
+    """Name the tensors without statistics, a note for each reason."""
     names: dict[str, list[str]] = {}
     for record, stats in measured:
         if stats is None:
-            names.setdefault(record.dtype, []).append(record.name)
-    return [f"{_some(each)}: no statistics, since torch does not compute with {dtype}" for dtype, each in names.items()]
+            reason = f"torch does not compute with {record.dtype}"
+            if record.kind == "tensor":
+                reason = "what lies in the checkpoint is not its elements: it is sparse, packed, quantized or on meta"
+            names.setdefault(reason, []).append(record.name)
+    return [f"{_some(each)}: no statistics, since {reason}" for reason, each in names.items()]
 
 
 def _some(names: list[str]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-BROKEN_INPUT, BUG, INTERRUPTED = 2, 3, 130
+CHECK_FAILED, BROKEN_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
 
 
 def main() -> None:

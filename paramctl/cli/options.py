@@ -15,8 +15,9 @@ from paramctl.render.formats import OutputFormat
 from paramctl.shards import parse_size
 
 _MODEL = (
-    "A spec (.yaml, .yml, .json), - for a spec on stdin, example:NAME, or Python code, file.py:NAME or "
-    "package.module:NAME, where NAME is a model, its class, or a function that returns one. "
+    "A spec (.yaml, .yml, .json), - for a spec on stdin, example:NAME, a checkpoint (.safetensors, its .index.json, "
+    ".pt, .pth, .bin, .ckpt), a directory that holds one, or Python code, file.py:NAME or package.module:NAME, where "
+    "NAME is a model, its class, or a function that returns one. "
     "Default: $PARAMCTL_MODEL, else ./paramctl.yaml, else example:mlp."
 )
 _REPORT = "Report"
@@ -54,6 +55,24 @@ Arg = Annotated[
         rich_help_panel=_MODEL_PANEL,
     ),
 ]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="PATH",
+        help="The part of a checkpoint that is meant, such as optimizer. Default: the weights.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="CHECKPOINT",
+        help="Load a checkpoint into the model; every name and every shape must fit.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(
@@ -71,7 +90,7 @@ Device = Annotated[
 Dtype = Annotated[
     str | None,
     typer.Option(
-        metavar="DTYPE", help="Dtype of floating parameters. Default: the spec's.", rich_help_panel=_MODEL_PANEL
+        metavar="DTYPE", help="Dtype of floating parameters. Default: the model's.", rich_help_panel=_MODEL_PANEL
     ),
 ]
 Values = Annotated[bool, typer.Option("--values", help="Show the elements, as torch prints them.")]

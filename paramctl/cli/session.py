@@ -58,6 +58,8 @@ def open_session(
     sharded: str | None = None,
     device: str = "cpu",
     arguments: list[str] | None = None,
+    key: str | None = None,
+    weights: str | None = None,
 ) -> Session:
     """Open what MODEL means.
 
@@ -70,6 +72,8 @@ def open_session(
         sharded: the file instead of which it may write shards.
         device: where tensors with values go.
         arguments: those of a class or a function that MODEL names, as typed.
+        key: the part of a checkpoint that is wanted, as typed.
+        weights: the checkpoint that is loaded into the model, as typed.
 
     Raises:
         ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
@@ -83,7 +87,11 @@ def open_session(
         print_note(chosen.note)
     _check_writes(Opening(chosen.model).path, writes, sharded)
     with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
-        source = open_model(chosen.model, allow or [], arguments or [])
+        source = open_model(chosen.model, allow or [], arguments or [], key=None if weights is not None else key)
+        if weights is not None:
+            from paramctl.sources.weights import with_weights
+
+            source = with_weights(buildable(source), weights, key)
     if device != "cpu":
         from paramctl.tensors.device import check_device
 

@@ -28,7 +28,7 @@ class TreeNode:
     Attributes:
         name: its name in its parent; ``[0-11]`` or ``[0,2,4]`` for a run.
         path: the path of the module, of the first one in a run, from the root of the tree.
-        type_name: its class.
+        type_name: its class; None in a checkpoint.
         count: how many modules it stands for: those of a run, times those of every run around it.
         numel: the elements below all of them; what was counted before is not counted again.
         nbytes: their bytes.
@@ -41,7 +41,7 @@ class TreeNode:
 
     name: str
     path: str
-    type_name: str
+    type_name: str | None
     count: int
     numel: int
     nbytes: int

@@ -7,16 +7,12 @@ from pathlib import Path
 from paramctl.errors import ParamctlError, failure, nearest
 from paramctl.references import parse_reference
 from paramctl.sources import examples
-from paramctl.sources.python import is_importable, names_in
 
 SPEC_SUFFIXES = (".yaml", ".yml", ".json")
-CHECKPOINT_SUFFIXES = (
-    ".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".safetensors.index.json", ".bin.index.json",
-)  # fmt: skip
-"""What ends the name of a checkpoint, or of its index, which is no spec though it is JSON."""
 _KINDS = (
-    "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, example:NAME, "
-    "or Python code, file.py:NAME or package.module:NAME"
+    "MODEL is a spec (.yaml, .yml or .json), - for a spec on stdin, example:NAME, a checkpoint (.safetensors, its "
+    ".index.json, .pt, .pth, .bin or .ckpt), a directory that holds one, or Python code, file.py:NAME or "
+    "package.module:NAME"
 )
 
 
@@ -29,9 +25,6 @@ def no_spec(model: str) -> ParamctlError:
     """
     if "://" in model:
         return failure(f"{model} is a URL", where="MODEL", hint="MODEL is a file: download the spec first")
-    if model.endswith(CHECKPOINT_SUFFIXES):
-        hint = "give the spec of its model; parameters are not read from checkpoints yet"
-        return failure(f"{model} is a checkpoint, not a model spec", where="MODEL", hint=hint)
     place, colon, name = model.rpartition(":")
     meant = _beside(model) or _exactly(name or model)
     if meant is not None:
@@ -39,6 +32,8 @@ def no_spec(model: str) -> ParamctlError:
     if (file := place if colon else model).endswith(".py"):
         message = f"{model} names nothing in {file}" if colon else f"{model} is Python code; which name in it?"
         return failure(message, where="MODEL", hint=_in_file(file))
+    from paramctl.sources.python import is_importable
+
     likely = _nearly(model)
     if likely is None and (reference := parse_reference(model, Path())):
         top = reference.dotted.partition(".")[0]
@@ -53,6 +48,8 @@ def no_spec(model: str) -> ParamctlError:
 
 def _in_file(file: str) -> str:
     """Return the hint that tells what can be named in a Python file."""
+    from paramctl.sources.python import names_in
+
     names = names_in(file)
     if not names:
         return f"write {file}:NAME, where NAME is a model, its class, or a function that returns one"

@@ -82,7 +82,7 @@ def record_programs(*roots: nn.Module, complete: bool = False, unwritten: Mappin
 
 
 def _record(module: nn.Module, recorder: _Recorder) -> None:
-    resets = [getattr(module, name, None) for name in ("reset_parameters", "_reset_parameters")]
+    resets = [getattr(type(module), name, None) for name in ("reset_parameters", "_reset_parameters")]
     theirs = [each for each in resets if each is not None and each.__module__.startswith("torch.nn.")]
     if theirs and any(map(_computes_tensors, module.modules())):
         for tensor in (*module.parameters(), *module.buffers()):
@@ -90,7 +90,7 @@ def _record(module: nn.Module, recorder: _Recorder) -> None:
         return
     for reset in theirs:
         with recorder.of(module):
-            reset()
+            reset(module)
 
 
 def _owners(roots: Iterable[nn.Module]) -> dict[int, nn.Module]:

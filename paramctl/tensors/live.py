@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
 from paramctl.errors import failure
 
@@ -19,11 +19,33 @@ def check_module(module: object, where: str = "module") -> None:
         ParamctlError: naming the type of what was given, or the first tensor without a shape.
 
     """
+    check_type(module, where)
+    assert isinstance(module, nn.Module), "its type was checked"
+    check_shapes(module, (tensor for _, tensor in named_tensors(module)), where)
+
+
+def check_type(module: object, where: str = "module") -> None:
+    """Refuse what is no module.
+
+    Raises:
+        ParamctlError: naming the type of what was given.
+
+    """
     if not isinstance(module, nn.Module):
         given = f"the class {module.__name__}" if inspect.isclass(module) else type(module).__name__
         raise failure(f"expected a torch.nn.Module, not {given}", where=where, hint=_module_hint(module))
-    lazy = [name for name, tensor in named_tensors(module) if is_lazy(tensor)]
-    if lazy:
+
+
+def check_shapes(module: nn.Module, tensors: Iterable[torch.Tensor], where: str = "module") -> None:
+    """Refuse a module that has tensors of lazy layers among its own, which do not know their shapes yet.
+
+    Raises:
+        ParamctlError: naming the first tensor without a shape.
+
+    """
+    kinds = set(map(type, tensors))
+    if any(issubclass(kind, UninitializedParameter | UninitializedBuffer) for kind in kinds):
+        lazy = [name for name, tensor in named_tensors(module) if is_lazy(tensor)]
         others = f", and {len(lazy) - 1:,} more have none" if lazy[1:] else ""
         hint = "run the model on an input first: its lazy layers then take their shapes from it"
         raise failure(f"{lazy[0]} has no shape yet{others}", where=where, hint=hint)

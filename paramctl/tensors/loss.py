@@ -62,7 +62,7 @@ def find_output(returned: Any, *, wants_loss: bool) -> Output | None:
     loss = next((Output(value, path, is_loss=True) for name, value, path in items if _is_loss(name, value)), None)
     if loss is not None and wants_loss:
         return loss
-    found = list(_tensors(returned, "output"))
+    found = list(_tensors(returned, "output", set()))
     others = [each for each in found if loss is None or each.tensor is not loss.tensor]
     floating = [each for each in others or found if each.tensor.is_floating_point()]
     return next(iter(floating or others or found), None)
@@ -72,11 +72,13 @@ def _is_loss(name: object, value: Any) -> bool:
     return name == "loss" and isinstance(value, torch.Tensor) and value.numel() == 1 and value.is_floating_point()
 
 
-def _tensors(value: Any, path: str) -> Iterator[Output]:
+def _tensors(value: Any, path: str, met: set[int]) -> Iterator[Output]:
     if isinstance(value, torch.Tensor):
         yield Output(value, path)
-    for _, item, place in _items(value, path):
-        yield from _tensors(item, place)
+    elif id(value) not in met:
+        met.add(id(value))
+        for _, item, place in _items(value, path):
+            yield from _tensors(item, place, met)
 
 
 def _items(value: Any, path: str) -> list[tuple[object, Any, str]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from paramctl.errors import ParamctlError, failure, located
 from paramctl.references import Reference
@@ -30,7 +29,7 @@ from paramctl.tensors.unwritten import FreshMemory
 
 _WHERE = "MODEL"
 _CHECKED_AT_ONCE = 64 * 2**20
-"""How many bytes of parameters may be made before it is looked up how much memory is left."""
+"""How many bytes may be allocated before it is looked up how much memory is left."""
 
 
 def build_python(reference: Reference, given: Mapping[str, Node], *, seed: int | None, dtype: str | None) -> BuiltModel:
@@ -50,15 +49,16 @@ def build_python(reference: Reference, given: Mapping[str, Node], *, seed: int |
             does not know its shapes, or its values are wanted and it has none.
 
     """
-    fresh = FreshMemory()
+    fresh = FreshMemory(_MemoryLeft())
+    wants_values = seed is not None
     try:
         with streams.manual_seed(seed or 0) as reseed:
             found = user_code.load(reference)
             call = None if isinstance(found, nn.Module) and not given else _caller(reference, found, given)
             reseed()
             with user_code.on_path(reference):
-                net = found if call is None else _build(call, fresh if seed is not None else None)
-        return _model_of(net, reference, fresh if seed is not None else None, dtype=dtype)
+                net = found if call is None else _build(call, reseed, fresh, wants_values=wants_values)
+        return _model_of(net, reference, fresh if wants_values else None, dtype=dtype)
     except ParamctlError as error:
         raise located(error, _WHERE) from error
 
@@ -74,15 +74,16 @@ def _caller(reference: Reference, found: object, given: Mapping[str, Node]) -> C
     return partial(user_code.call_theirs, f"building {reference}", found, **keywords)
 
 
-def _build(call: Callable[[], Any], fresh: FreshMemory | None) -> Any:
-    """Call what makes the model, where values are wanted in memory whose fresh parts are known."""
-    if fresh is None:
+def _build(call: Callable[[], Any], reseed: Callable[[], None], fresh: FreshMemory, *, wants_values: bool) -> Any:
+    """Call what makes the model, on the CPU in memory whose fresh parts are known."""
+    if not wants_values:
         try:
             with initialization(enabled=False), on_meta():
                 return call()
         except ParamctlError:
-            pass  # not every constructor can do without values; if it fails with them too, that failure is told
-    with _memory_watched(), fresh or nullcontext():
+            # Not every constructor can do without values; if it fails with them too, that failure is told.
+            reseed()
+    with fresh:
         return call()
 
 
@@ -111,29 +112,23 @@ def _cast(net: nn.Module, dtype: torch.dtype) -> None:
     net._apply(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)  # type: ignore[no-untyped-call]  # noqa: SLF001  what .to() calls
 
 
-@contextmanager
-def _memory_watched() -> Iterator[None]:
-    """Refuse parameters that do not fit in memory when a module registers them, before they are filled.
+@dataclass(slots=True)
+class _MemoryLeft:
+    """Refuses tensors that do not fit in memory when they are allocated, before they are filled."""
 
-    Raises:
-        ParamctlError: with the bytes needed and the bytes available.
+    unchecked: int = 0
 
-    """
-    unchecked = 0
+    def __call__(self, fresh: torch.Tensor) -> None:
+        """Take a tensor that has been allocated.
 
-    def check(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal unchecked
-        if parameter is not None and parameter.device.type == "cpu" and not nn.parameter.is_lazy(parameter):
-            unchecked += bytes_of(parameter)
-        if unchecked > _CHECKED_AT_ONCE:
-            ensure_fits(unchecked, f"the parameters up to {name} of a {type(module).__name__}")
-            unchecked = 0
+        Raises:
+            ParamctlError: with the bytes needed and the bytes available.
 
-    hook = register_module_parameter_registration_hook(check)
-    try:
-        yield
-    finally:
-        hook.remove()
+        """
+        self.unchecked += bytes_of(fresh)
+        if self.unchecked > _CHECKED_AT_ONCE:
+            ensure_fits(self.unchecked, f"the model's tensors up to one of {list(fresh.shape)}")
+            self.unchecked = 0
 
 
 def _live(value: Argument) -> Any:

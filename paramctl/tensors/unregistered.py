@@ -64,9 +64,12 @@ class _Registered:
 
 
 def _storage_of(tensor: torch.Tensor) -> int | None:
-    if is_lazy(tensor) or tensor.layout is not torch.strided:
+    if is_lazy(tensor):
         return None
-    key: int = tensor.untyped_storage()._cdata  # noqa: SLF001  on the meta device there is no pointer to compare
+    try:
+        key: int = tensor.untyped_storage()._cdata  # noqa: SLF001  on the meta device there is no pointer to compare
+    except (NotImplementedError, RuntimeError):  # a sparse tensor, and others that hold theirs elsewhere
+        return None
     return key
 
 
@@ -89,7 +92,7 @@ class _Held:
         if type(value) in _PLAIN:  # a vocabulary has many
             return
         if isinstance(value, torch.Tensor):
-            if not self.registered.has(value):
+            if not self.registered.has(value) and not value.is_nested:  # which has no shape
                 self.tensors.setdefault(id(value), value)
         elif isinstance(value, nn.Module):
             inside = [*value.parameters(), *value.buffers()]

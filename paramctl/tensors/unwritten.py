@@ -7,7 +7,7 @@ end was never written, or was computed from what was not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -46,10 +46,12 @@ class FreshMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
     """Marks what this thread allocates on the CPU while the mode is entered; what can hold no mark is zeroed.
 
     In the end `release` zeroes the marks that are left, so that no value depends on what memory held before.
+    `allocated` is told of each tensor before its memory is touched, and may refuse it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, allocated: Callable[[torch.Tensor], None] = lambda _: None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # as above
+        self._allocated = allocated
         self._marked: list[tuple[StorageWeakRef, torch.dtype]] = []
 
     @classmethod
@@ -63,6 +65,7 @@ class FreshMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
         """Call an operator, and mark what it has allocated and not written."""
         result = func(*args, **(kwargs or {}))
         if func.overloadpacket in _ALLOCATING and _has_memory(result):
+            self._allocated(result)
             self._mark(result)
         elif func.overloadpacket is _CONVERTING and _has_memory(args[0]) and _has_memory(result):
             self._keep_marks(args[0], result)

@@ -94,7 +94,10 @@ def call_theirs(doing: str, function: Callable[_P, _R], *args: _P.args, **kwargs
 
 def describe(error: BaseException) -> str:
     """Return an exception's type and message in one line."""
-    message = " ".join(str(error).split())
+    try:
+        message = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  how an exception of theirs is written is code of theirs
+        message = ""
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from paramctl.analysis.sharing import find_groups
-from paramctl.tensors.collect import take_inventory
+from paramctl.analysis.sharing import MemorySurvey, find_groups
+from paramctl.records import ParameterRecord, StorageSpan
+from paramctl.tensors.surveying import survey
 
 
 def groups_of(net):
-    identities = {name: id(parameter) for name, parameter in net.named_parameters()}
-    return find_groups(take_inventory(net).parameters, identities)
+    found = find_groups(survey(net))
+    return found.groups, found.totals
 
 
 def test_one_module_used_several_times_is_told_from_one_parameter_in_several_modules():
@@ -49,3 +50,38 @@ def test_without_sharing_there_are_no_groups_and_nothing_is_saved():
     groups, totals = groups_of(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
     assert groups == ()
     assert (totals.named_numel, totals.numel, totals.saved_nbytes) == (12, 12, 0)
+
+
+def entry(name, storage, shape=(2, 3), strides=(3, 1), aliases=()):
+    return ParameterRecord(
+        name, "", None, "tensor", shape, "float32", None, aliases, span=StorageSpan(storage, 0, strides, 4)
+    )
+
+
+def test_entries_of_a_checkpoint_share_memory_and_no_parameter():
+    records = [
+        entry("a", 0, aliases=("b",)),
+        entry("c", 0, (3, 2), (1, 3)),
+        entry("d", 1),
+        entry("e", 2, aliases=("f",)),
+    ]
+    found = find_groups(MemorySurvey(records=records))
+    assert [(group.relation, group.names, group.views) for group in found.groups] == [
+        ("same-storage", ("a", "b", "c"), (None, None, "transposed")),
+        ("same-storage", ("e", "f"), ()),
+    ]
+    assert (found.totals.named_numel, found.totals.numel, found.totals.saved_nbytes) == (36, 18, 72)
+
+
+def test_entries_without_a_storage_are_their_own_memory():
+    records = [entry("a", 0, aliases=("b",))._replace(span=None), entry("c", 0)._replace(span=None)]
+    found = find_groups(MemorySurvey(records=records))
+    assert [(group.relation, group.names) for group in found.groups] == [("same-storage", ("a", "b"))]
+    assert (found.totals.named_numel, found.totals.numel) == (18, 12)
+
+
+def test_irregular_strides_that_touch_the_same_bytes_are_the_same_elements():
+    records = [entry("a", 0, (3, 3), (2, 3)), entry("b", 0, (3, 3), (3, 2)), entry("c", 0, (2, 3, 2), (2, 3, 2))]
+    (group,) = find_groups(MemorySurvey(records=records)).groups
+    assert (group.relation, group.names) == ("same-storage", ("a", "b", "c"))
+    assert (group.numel, group.nbytes) == (9, 36)

@@ -55,6 +55,8 @@ OURS = {
     "overlong out": (["init", MLP, "--out", "a" * 300 + ".pt"], "--out: cannot write", None),
     "overlong model": (["list", "a" * 300], "MODEL: cannot read", None),
     "file to allow": (["list", MLP, "--allow", "no.py"], "--allow: there is no file no.py", None),
+    "tie of one name": (["shared", MLP, "--expect", "0.weight"], "--expect: '0.weight' names no tie", "decoder.weight=embedding.weight"),
+    "tie of an unknown name": (["shared", MLP, "--expect", "0.weight=2.weigt"], "--expect: the model has no parameter '2.weigt'", "did you mean '2.weight'?"),
     "tree with values": (["list", MLP, "--tree", "--values", "--stats"], "--tree: a tree shows nothing of --stats and --values", "--format json"),
     "tree with an order": (["list", MLP, "--tree", "--sort", "name"], "--tree: a tree shows nothing of --sort", "--format json"),
     "tree in rows by suffix": (["list", MLP, "--tree", "-o", "x.csv"], "--tree: a tree has no rows", None),

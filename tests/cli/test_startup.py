@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 TELL = (
     "import sys\n"
@@ -38,6 +40,11 @@ TELL = (
         (["list", "structure.yaml"], 2),
         (["list", "layer.yaml"], 2),
         (["list", "argument.yaml"], 2),
+        (["list", "x.safetensors"], 0),
+        (["list", "x.safetensors", "--tree"], 0),
+        (["shared", "x.safetensors"], 0),
+        (["list", "x.pt"], 0),
+        (["list", "broken.pt"], 2),
         (["list", "net.py"], 2),
         (["list", "nett.py:Net"], 2),
         (["list", "net.py:Net", "--arg", "width"], 2),
@@ -51,6 +58,9 @@ def test_what_can_be_answered_without_torch_is(words, code, process, write):
     write("layers: []\nsed: 1", "structure.yaml")
     write("layers: [Liner]", "layer.yaml")
     write("layers: [{Linear: {in_featurs: 3, out_features: 3}}]", "argument.yaml")
+    save_file({"w": torch.ones(1)}, "x.safetensors")
+    torch.save({"w": torch.ones(1)}, "x.pt")
+    write("text", "broken.pt")
     write("class Net: pass", "net.py")
     result = process(*words, code=TELL)
     assert result.code == code, result.err

@@ -99,6 +99,12 @@ def test_what_is_no_real_number_is_no_loss(loss):
     assert find_output({"loss": loss, "logits": FLOATING}, wants_loss=True).tensor is FLOATING
 
 
+def test_an_output_that_holds_itself_has_an_end():
+    returned = [INDEX]
+    returned += [returned, FLOATING]
+    assert find_output(returned, wants_loss=False).path == "output[2]"
+
+
 def test_a_loss_alone_is_an_output_too():
     assert find_output({"loss": LOSS}, wants_loss=False) == Output(LOSS, "output['loss']")
 

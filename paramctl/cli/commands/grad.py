@@ -54,8 +54,8 @@ def grad(
         list[str] | None,
         typer.Option(
             "--input",
-            metavar="[NAME=]SHAPE[:DTYPE][:FILL]",
-            help="An argument of forward: 2,4 or ids=2,8:int64:randint(0,100). Repeatable.",
+            metavar="[NAME=]SHAPE",
+            help="An argument of forward, with :DTYPE and :FILL behind: 2,4 or ids=2,8:int64:ones. Repeatable.",
         ),
     ] = None,
     loss: Annotated[
@@ -97,6 +97,8 @@ def grad(
     mode: Annotated[Mode, typer.Option(help="Train: dropout drops, batch norm uses the batch.")] = Mode.TRAIN,
     arg: options.Arg = None,
     allow: options.Allow = None,
+    key: options.Key = None,
+    weights: options.Weights = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -120,7 +122,15 @@ def grad(
     if filled is not None and inputs and shape is None:
         raise failure("--fill speaks of --input-shape", where="--fill", hint="write --input 2,4:ones")
     session = open_session(
-        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+        model,
+        allow,
+        seed=seed,
+        dtype=dtype,
+        writes={"--output": output},
+        device=device,
+        arguments=arg,
+        key=key,
+        weights=weights,
     )
     build = session.builder()
     from paramctl.tensors import answer_grad

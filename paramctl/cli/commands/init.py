@@ -67,6 +67,8 @@ def init(
     hist: options.Hist = False,
     arg: options.Arg = None,
     allow: options.Allow = None,
+    key: options.Key = None,
+    weights: options.Weights = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -95,6 +97,8 @@ def init(
         sharded=None if most is None else out,
         device=device,
         arguments=arg,
+        key=key,
+        weights=weights,
     )
     build = session.builder()
     from paramctl.tensors import answer_init

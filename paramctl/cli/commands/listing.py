@@ -45,6 +45,8 @@ def list_parameters(
     tree: Annotated[bool, typer.Option("--tree", help="The modules as a tree, equal blocks folded.")] = False,
     arg: options.Arg = None,
     allow: options.Allow = None,
+    key: options.Key = None,
+    weights: options.Weights = None,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -61,7 +63,15 @@ def list_parameters(
     from paramctl.sources import listing
 
     session = open_session(
-        model, allow, seed=seed, dtype=dtype, writes={"--output": output}, device=device, arguments=arg
+        model,
+        allow,
+        seed=seed,
+        dtype=dtype,
+        writes={"--output": output},
+        device=device,
+        arguments=arg,
+        key=key,
+        weights=weights,
     )
     wanted = ListOptions(
         include=include or (),

@@ -41,8 +41,9 @@ def _table(report: ListReport, *, styled: bool) -> TableData:
     measured = [record.stats for record in records]
     with_stats = any(stats is not None for stats in measured)
     if not with_stats:
-        types = [text.escape(record.module_type or "") for record in records]
-        columns.append(Column("type", repeated(types, styled=styled), folds=True, optional=1))
+        if any(record.module_type is not None for record in records):
+            types = [text.escape(record.module_type or "") for record in records]
+            columns.append(Column("type", repeated(types, styled=styled), folds=True, optional=1))
         columns.append(Column("shape", [text.shape(record.shape) for record in records]))
     if _differ(records, "kind"):
         columns.append(Column("kind", [_kind_of(record) for record in records]))
@@ -146,12 +147,13 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
 
     add(root, report.title or report.model or "", "", "")
     names, kinds, numels, sizes, shares = map(list, zip(*rows, strict=True))
+    typed = root.type_name is not None
     # Only the root's name may be broken: any other would leave the lines that lead to it.
     _, *branches = names
     return TableData(
         (
             Column("module", names, folds=True, least=widest_line(Column("", branches)), guides=guides),
-            Column("type", kinds, folds=True),
+            *[Column("type" if typed else "blocks", kinds, folds=True)] * (typed or any(kinds)),
             Column("elements", numels, "right"),
             Column("bytes", sizes, "right", optional=1),
             Column("share", shares, "right"),
@@ -160,7 +162,8 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
 
 
 def _kind(node: TreeNode) -> Cell:
-    kind = text.escape(f"{node.count:,} × {node.type_name}" if node.count > 1 else node.type_name)
+    count = [f"{node.count:,} ×"] if node.count > 1 else []
+    kind = text.escape(" ".join([*count, *([] if node.type_name is None else [node.type_name])]))
     return ((kind, ""), *((f"\n= {text.escape(name)}", SHARED) for name in node.tied)) if node.tied else kind
 
 

@@ -1,0 +1,224 @@
+"""A directory of torch.distributed.checkpoint -> its tensors, each of which may lie in parts in several files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from paramctl.checkpoints.nesting import pick
+from paramctl.checkpoints.pickle_machine import Global, Made, PickleError
+from paramctl.checkpoints.reading import OpenFile, opened
+from paramctl.checkpoints.sharded import is_beside
+from paramctl.checkpoints.stored import Checkpoint, Piece, contiguous_strides, record_of
+from paramctl.checkpoints.torch_file import follow, read_saved, refusal
+from paramctl.checkpoints.torch_objects import CALLS, Storage, Tensor, dtype_named, sizes
+from paramctl.checkpoints.window import Window
+from paramctl.errors import ParamctlError, Problem
+from paramctl.records import ITEM_SIZES, Shape
+
+_MODULES: Final = frozenset(
+    {
+        "torch.distributed.checkpoint.metadata",
+        "torch.distributed.checkpoint.filesystem",
+        "torch.distributed._shard.sharded_tensor.metadata",
+    }
+)
+_CLASSES: Final = frozenset(
+    {
+        "Metadata", "StorageMeta", "MetadataIndex", "TensorStorageMetadata", "BytesStorageMetadata",
+        "ChunkStorageMetadata", "TensorProperties", "_MEM_FORMAT_ENCODING", "MEM_FORMAT_ENCODING", "_StorageInfo",
+    }
+)  # fmt: skip
+"""The classes that metadata consist of, and where they are or were."""
+_OTHERS: Final = frozenset(
+    {
+        "torch.Size", "torch.serialization._get_layout", "collections.OrderedDict", "pathlib.Path",
+        "pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.WindowsPath", "pathlib._local.PosixPath",
+        "pathlib._local.WindowsPath",
+    }
+)  # fmt: skip
+
+
+class _Chunk(NamedTuple):
+    """A part of a tensor: its place in the tensor, its sizes, and the stretch of a file that it was saved in."""
+
+    at: Shape
+    shape: Shape
+    path: str
+    start: int
+    nbytes: int
+
+
+def read_distributed(path: Path, name: str, key: str | None = None) -> Checkpoint:
+    """Read the metadata of a distributed checkpoint; the files of the tensors are not opened.
+
+    Args:
+        path: the file of the metadata.
+        name: what messages call it.
+        key: the dotted path of the part that is wanted; None for the weights.
+
+    Raises:
+        ParamctlError: naming what is wrong with the metadata, what they would run, or which file is missing.
+
+    """
+    with opened(path, name) as file:
+        metadata = _read_metadata(file)
+        tensors, chunks = _tensors(file, metadata)
+    _check_files(path, name, {each.path for every in chunks.values() for each in every})
+    part = pick(_nested(tensors, metadata.get("planner_data")), key, name)
+    records = [record_of(each, tensor.shape, tensor.dtype) for each, tensor in part.tensors.items()]
+
+    def locate(wanted: str) -> Sequence[Piece]:
+        tensor = part.tensors[wanted]
+        assert tensor.storage is not None, "every tensor of a distributed checkpoint has chunks"
+        return [_piece(path.parent, chunk, wanted, tensor.dtype) for chunk in chunks[tensor.storage.key]]
+
+    return Checkpoint(records=records, locate=locate, notes=(part.note,) if part.note else ())
+
+
+def _read_metadata(file: OpenFile) -> Mapping[str, Any]:
+    window = Window(file, 0, file.size)
+    root, machine, damage = follow(file, window, file.size, _METADATA_CALLS, _no_storage, "these are no metadata: ")
+    refused = [each for each in machine.globals if not _is_known(each)]
+    if refused:
+        raise refusal(file, machine.globals, refused)
+    if damage is not None:
+        raise damage
+    if not isinstance(root, Made) or root.made_by.name != "Metadata" or not isinstance(root.state, dict):
+        raise file.wrong("these are no metadata of torch.distributed.checkpoint")
+    return root.state
+
+
+def _is_known(name: Global) -> bool:
+    by_class = name.module in _MODULES and name.name in _CLASSES
+    return by_class or str(name) in _OTHERS or dtype_named(name) is not None
+
+
+def _no_storage(_: Any) -> None:
+    raise PickleError("there is a storage where there is none in metadata")
+
+
+_METADATA_CALLS: Final = MappingProxyType({name: call for name, call in CALLS.items() if str(name) in _OTHERS})
+
+
+def _tensors(file: OpenFile, metadata: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, list[_Chunk]]]:
+    """Return the tensors by their full names, and the chunks of each."""
+    held, places = metadata.get("state_dict_metadata"), metadata.get("storage_data")
+    if not isinstance(held, dict) or not isinstance(places, dict):
+        raise file.wrong("the metadata have no tensors or no places of them")
+    stored = _stored(file, places)
+    tensors: dict[str, Tensor] = {}
+    chunks: dict[str, list[_Chunk]] = {}
+    for name, value in held.items():
+        if not isinstance(name, str) or not isinstance(value, Made):
+            raise file.wrong(f"{str(name)[:60]!r} is no tensor and no other value")
+        if value.made_by.name != "TensorStorageMetadata":
+            continue
+        try:
+            dtype, shape, parts = _described(value)
+        except PickleError as error:
+            raise file.wrong(error.message, tensor=name) from None
+        chunks[name] = [_chunk(file, name, stored, at, size) for at, size in parts]
+        if sum(prod(size) for _, size in parts) != prod(shape):
+            raise file.wrong(f"its parts do not make up a tensor of {list(shape)}", tensor=name)
+        nbytes = prod(shape) * ITEM_SIZES[dtype]
+        tensors[name] = Tensor(Storage(name, dtype, nbytes), 0, shape, contiguous_strides(shape), dtype)
+    return tensors, chunks
+
+
+def _described(value: Made) -> tuple[str, Shape, list[tuple[Shape, Shape]]]:
+    """Return dtype and sizes of a tensor, and place and sizes of its parts."""
+    state = value.state if isinstance(value.state, dict) else {}
+    properties, parts = state.get("properties"), state.get("chunks")
+    told = properties.state if isinstance(properties, Made) else None
+    named = told[0] if isinstance(told, tuple) and told else told.get("dtype") if isinstance(told, dict) else None
+    dtype = dtype_named(named)
+    if dtype is None or not isinstance(parts, list):
+        raise PickleError("the dtype or the parts of this tensor are missing")
+    shape = sizes(state.get("size"), "shape")
+    placed = []
+    for part in parts:
+        fields = part.state if isinstance(part, Made) and isinstance(part.state, dict) else {}
+        at, size = sizes(fields.get("offsets"), "offsets"), sizes(fields.get("sizes"), "shape")
+        if not len(at) == len(size) == len(shape) or any(a + b > c for a, b, c in zip(at, size, shape, strict=True)):
+            raise PickleError(f"a part of {list(size)} at {list(at)} lies outside of {list(shape)}")
+        placed.append((at, size))
+    return dtype, shape, placed
+
+
+def _stored(file: OpenFile, places: Mapping[Any, Any]) -> dict[tuple[str, Shape | None], tuple[str, int, int]]:
+    """Return the file, first byte and number of bytes of every saved part, by its tensor and its place there."""
+    stored = {}
+    for index, place in places.items():
+        key = index.state if isinstance(index, Made) and isinstance(index.state, dict) else {}
+        value = place.state if isinstance(place, Made) and isinstance(place.state, dict) else {}
+        match (key.get("fqn"), key.get("offset"), value):
+            case (
+                str() as name,
+                offset,
+                {"relative_path": str() as path, "offset": int() as start, "length": int() as n},
+            ):
+                if not is_beside(path) or start < 0 or n < 0:
+                    raise file.wrong(f"it lies at byte {start} of {path!r}, {n} bytes long", tensor=name)
+                if value.get("transform_descriptors"):
+                    raise file.wrong("it was compressed or encoded as it was saved", tensor=name)
+                stored[name, offset if type(offset) is tuple else None] = (path, start, n)
+            case _:
+                raise file.wrong("the place of a tensor is none")
+    return stored
+
+
+def _chunk(
+    file: OpenFile,
+    name: str,
+    stored: Mapping[tuple[str, Shape | None], tuple[str, int, int]],
+    at: Shape,
+    shape: Shape,
+) -> _Chunk:
+    place = stored.get((name, at)) or stored.get((name, None))
+    if place is None:
+        raise file.wrong(f"no file is told for its part at {list(at)}", tensor=name)
+    return _Chunk(at, shape, *place)
+
+
+def _check_files(path: Path, name: str, files: set[str]) -> None:
+    missing = [each for each in sorted(files) if not (path.parent / each).is_file()]
+    if missing:
+        raise ParamctlError(*(Problem(message=f"there is no file {each}", where=name) for each in missing))
+
+
+def _nested(tensors: Mapping[str, Tensor], paths: Any) -> dict[str, Any]:
+    """Return the tensors nested as they were before their names were joined, as far as that was noted."""
+    root: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        path = paths.get(name) if isinstance(paths, dict) else None
+        steps = [str(each) for each in path] if isinstance(path, tuple) and path else [name]
+        inner = root
+        for step in steps[:-1]:
+            below = inner.setdefault(step, {})
+            if not isinstance(below, dict):
+                break
+            inner = below
+        else:
+            inner[steps[-1]] = tensor
+            continue
+        root[name] = tensor
+    return root
+
+
+def _piece(directory: Path, chunk: _Chunk, name: str, dtype: str) -> Piece:
+    """Return where the elements of a part lie; a part was saved as a file of its own inside the file."""
+    path = directory / chunk.path
+    with opened(path, str(path)) as file:
+        saved = read_saved(file.stretch(chunk.start, chunk.nbytes))
+        tensor = saved.root
+        if not isinstance(tensor, Tensor) or tensor.storage is None or tensor.unreadable is not None:
+            raise file.wrong("what was saved there is no tensor", tensor=name)
+        if (tensor.shape, tensor.dtype) != (chunk.shape, dtype):
+            message = f"{list(tensor.shape)} of {tensor.dtype} was saved there, not {list(chunk.shape)} of {dtype}"
+            raise file.wrong(message, tensor=name)
+        start = chunk.start + saved.storages[tensor.storage.key].start + tensor.storage.first
+    return Piece(path, start, tensor.storage.nbytes, tensor.offset, tensor.shape, tensor.strides, chunk.at)

@@ -1,0 +1,55 @@
+"""A file of torch.save -> the records of the tensors in it, or in one part of it, and where their elements lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from paramctl.checkpoints.nesting import pick
+from paramctl.checkpoints.stored import Checkpoint, Piece, record_of
+from paramctl.checkpoints.torch_file import read_torch_file
+from paramctl.checkpoints.torch_objects import Tensor
+
+
+def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bool = False) -> Checkpoint:
+    """Read what a file holds; entries with the very same elements are one tensor under several names.
+
+    Args:
+        path: the file.
+        name: what messages call it.
+        key: the dotted path of the part that is wanted; None for the weights.
+        with_modules: whether the state of a module that was pickled whole is taken, too.
+
+    Raises:
+        ParamctlError: naming what is wrong with it, or what it would run.
+
+    """
+    root, storages = read_torch_file(path, name, with_modules=with_modules)
+    part = pick(root, key, name)
+    names: dict[Tensor, list[str]] = {}
+    for each, tensor in part.tensors.items():
+        names.setdefault(tensor, []).append(each)
+    records = [
+        record_of(first, tensor.shape, tensor.dtype, tuple(others)) for tensor, (first, *others) in names.items()
+    ]
+
+    def locate(wanted: str) -> Sequence[Piece]:
+        tensor = part.tensors[wanted]
+        assert tensor.storage is not None, "a tensor without a storage is unreadable"
+        extent = storages[tensor.storage.key]
+        start = extent.start + tensor.storage.first
+        return (
+            Piece(
+                path,
+                start,
+                tensor.storage.nbytes,
+                tensor.offset,
+                tensor.shape,
+                tensor.strides,
+                (0,) * len(tensor.shape),
+            ),
+        )
+
+    unreadable = {each: tensor.unreadable for each, tensor in part.tensors.items() if tensor.unreadable is not None}
+    notes = (part.note,) if part.note else ()
+    return Checkpoint(records=records, locate=locate, unreadable=unreadable, notes=notes)

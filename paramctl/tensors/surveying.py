@@ -1,0 +1,261 @@
+"""A live module -> what of it may share memory: a pass that looks at each parameter once and keeps little of it.
+
+Most parameters have one name and a storage of their own. They are summed up; only the others become records.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import islice
+from operator import le
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import nn
+
+from paramctl.analysis.sharing import MemorySurvey
+from paramctl.records import Kind, ParameterRecord, StorageSpan, join
+from paramctl.tensors.collect import bytes_of, dtype_name, places_of_modules
+
+Place: TypeAlias = tuple[int, str, str, nn.Module]
+"""Where a tensor stands: the number of its name in model order, its module's path, its attribute there, the module."""
+
+_ADDRESS_BITS = 64
+"""Addresses are those of a device; above these bits stands which."""
+
+
+class Tensors(NamedTuple):
+    """What a module holds.
+
+    Attributes:
+        paths: the paths of every place of a module in it.
+        modules: the module at each.
+        parameters: the distinct parameters by `id()`, in model order.
+        buffers: the distinct buffers, alike.
+        repeated: the parameters that have several names.
+    """
+
+    paths: list[str]
+    modules: list[nn.Module]
+    parameters: dict[int, torch.Tensor]
+    buffers: dict[int, torch.Tensor]
+    repeated: set[int]
+
+
+class _Memory(NamedTuple):
+    """Where tensors lie.
+
+    Attributes:
+        addresses: the address of each tensor's storage; negative, and no address, where no memory stands behind it.
+        sizes: the bytes of the storage at each address.
+        odd: the tensors that are not all elements of their storage, each once and in order.
+    """
+
+    addresses: dict[int, int]
+    sizes: dict[int, int]
+    odd: set[int]
+
+
+class _Region(NamedTuple):
+    """Memory that one storage, or several that meet, lie in."""
+
+    start: int
+    nbytes: int
+
+
+def survey(root: nn.Module, *, every: bool = False) -> MemorySurvey:
+    """Survey the parameters of a module, and the buffers that lie in their storages.
+
+    Args:
+        root: the module.
+        every: whether every parameter becomes a record, also those that share nothing.
+
+    """
+    return survey_tensors(find_tensors(root), every=every)
+
+
+def survey_tensors(tensors: Tensors, *, every: bool = False) -> MemorySurvey:
+    """Survey what a module holds; see `survey`."""
+    _, _, parameters, buffers, repeated = tensors
+    memory, beside = _memory_of(parameters), _memory_of(buffers)
+    sizes = memory.sizes | beside.sizes if buffers else memory.sizes
+    regions = _regions(sizes)
+    kept = (
+        parameters
+        if every
+        else _with_company(parameters, repeated, memory, regions.keys() | set(beside.addresses.values()))
+    )
+    numbers = _Numbers(sizes, regions)
+    places = _places(tensors, kept.keys(), "_parameters") if kept else {}
+    buffer_places = _places(tensors, buffers.keys(), "_buffers") if kept and buffers else {}
+    records = [
+        _record(tensor, places[key], "parameter", numbers.span(tensor, memory.addresses.get(key)))
+        for key, tensor in kept.items()
+    ]
+    identities = {record.name: key for record, key in zip(records, kept, strict=True)}
+    order = {join(path, attribute): number for key in kept for number, path, attribute, _ in places[key]}
+    records += [
+        _record(buffers[key], buffer_places[key], "buffer", numbers.span(buffers[key], address))
+        for key, address in beside.addresses.items()
+        if numbers.has(address)
+    ]
+    alone = {key: tensor for key, tensor in parameters.items() if key not in kept}
+    return MemorySurvey(
+        records=records,
+        identities=identities,
+        order=order,
+        alone_numel=sum(map(torch.Tensor.numel, alone.values())),
+        alone_nbytes=sum([_nbytes(tensor, memory.addresses.get(key), sizes) for key, tensor in alone.items()]),
+    )
+
+
+def _with_company(
+    parameters: Mapping[int, torch.Tensor], repeated: AbstractSet[int], memory: _Memory, meeting: AbstractSet[int]
+) -> dict[int, torch.Tensor]:
+    """Return the parameters with several names, or with a storage that holds anything but their elements, each once."""
+    tensors_at = Counter(memory.addresses.values()) if len(memory.sizes) < len(memory.addresses) else {}
+    shared = {address for address, count in tensors_at.items() if count > 1} | (meeting & memory.sizes.keys())
+    keys = repeated | memory.odd
+    if shared:
+        keys |= {key for key, address in memory.addresses.items() if address in shared}
+    return {key: tensor for key, tensor in parameters.items() if key in keys}
+
+
+def find_tensors(root: nn.Module) -> Tensors:
+    """Find what a module holds, and which parameters it holds under several names, by `id()`."""
+    # The public generators over these take several times as long, and a model may have a million parameters.
+    paths, modules = places_of_modules(root)
+    every = [tensor for module in modules for tensor in module._parameters.values()]  # noqa: SLF001
+    keys = list(map(id, every))
+    parameters: dict[int, Any] = dict(zip(keys, every, strict=True))
+    repeated = {key for key, times in Counter(keys).items() if times > 1} if len(parameters) < len(keys) else set()
+    parameters.pop(id(None), None)
+    buffers = {
+        id(buffer): buffer
+        for module in modules
+        if module._buffers  # noqa: SLF001
+        for buffer in module._buffers.values()  # noqa: SLF001
+        if buffer is not None
+    }
+    return Tensors(paths, modules, parameters, buffers, repeated - {id(None)})
+
+
+def _places(
+    tensors: Tensors, keys: AbstractSet[int], slots: Literal["_parameters", "_buffers"]
+) -> dict[int, list[Place]]:
+    """Return everywhere that the tensors of these `id()`s stand."""
+    standing = [
+        (id(tensor), path, attribute, module)
+        for path, module in zip(tensors.paths, tensors.modules, strict=True)
+        for attribute, tensor in getattr(module, slots).items()
+        if id(tensor) in keys
+    ]
+    found: dict[int, list[Place]] = {}
+    for number, (key, path, attribute, module) in enumerate(standing):
+        found.setdefault(key, []).append((number, path, attribute, module))
+    return found
+
+
+def find_repeated(root: nn.Module) -> dict[int, list[Place]]:
+    """Return everywhere that those parameters of a module stand that have several names, by their `id()`."""
+    tensors = find_tensors(root)
+    return _places(tensors, tensors.repeated, "_parameters") if tensors.repeated else {}
+
+
+def _memory_of(tensors: Mapping[int, torch.Tensor]) -> _Memory:
+    """Return where tensors lie that have a storage."""
+    addresses, sizes, odd = memory = _Memory({}, {}, set())
+    for key, tensor in tensors.items():
+        try:
+            storage = tensor.untyped_storage()
+            address = storage.data_ptr()
+        except RuntimeError:  # a sparse tensor, or a wrapper around others, has none
+            continue
+        if not address:  # on meta, or empty: the description of the storage tells it from others
+            address = -storage._cdata  # noqa: SLF001  torch has no public identity of a storage
+        elif not tensor.is_cpu:
+            address += (tensor.get_device() + 1) << _ADDRESS_BITS
+        addresses[key] = address
+        sizes[address] = nbytes = storage.nbytes()
+        if nbytes != tensor.nbytes or not tensor.is_contiguous():
+            odd.add(key)
+    return memory
+
+
+def _nbytes(tensor: torch.Tensor, address: int | None, sizes: Mapping[int, int]) -> int:
+    """Return the bytes of a tensor that is alone in its storage, if it has one."""
+    return bytes_of(tensor) if address is None else sizes[address]
+
+
+def _regions(sizes: Mapping[int, int]) -> dict[int, _Region]:
+    """Return, by the address of each storage that meets another one, the memory that they lie in.
+
+    Arrays of other libraries become storages of torch's that know nothing of each other.
+    """
+    addresses = sorted([address for address in sizes if address > 0])
+    ends = [address + sizes[address] for address in addresses]
+    if all(map(le, ends, islice(addresses, 1, None))):
+        return {}
+    regions: list[list[int]] = []
+    end = 0
+    for address, its_end in zip(addresses, ends, strict=True):
+        if address < end:
+            regions[-1].append(address)
+        else:
+            regions.append([address])
+        end = max(end, its_end)
+    found: dict[int, _Region] = {}
+    for region in regions:
+        if len(region) > 1:
+            nbytes = max(address + sizes[address] for address in region) - region[0]
+            found |= dict.fromkeys(region, _Region(region[0], nbytes))
+    return found
+
+
+class _Numbers:
+    """Numbers storages from 0 as they are met; storages that meet are one."""
+
+    def __init__(self, sizes: Mapping[int, int], regions: Mapping[int, _Region]) -> None:
+        self.sizes = sizes
+        self.regions = regions
+        self.numbers: dict[int, int] = {}
+
+    def has(self, address: int) -> bool:
+        """Tell whether the storage at an address has been met."""
+        return self.region(address).start in self.numbers
+
+    def region(self, address: int) -> _Region:
+        return self.regions.get(address) or _Region(address, self.sizes[address])
+
+    def span(self, tensor: torch.Tensor, address: int | None) -> StorageSpan | None:
+        """Return the memory of a tensor."""
+        if address is None or tensor.layout is not torch.strided or tensor.is_nested:
+            return None
+        region = self.region(address)
+        return StorageSpan(
+            storage=self.numbers.setdefault(region.start, len(self.numbers)),
+            offset=int(tensor.storage_offset()),
+            strides=tensor.stride(),
+            itemsize=tensor.element_size(),
+            storage_nbytes=region.nbytes,
+            base=address - region.start,
+        )
+
+
+def _record(tensor: torch.Tensor, places: Sequence[Place], kind: Kind, span: StorageSpan | None) -> ParameterRecord:
+    name, *aliases = [join(path, attribute) for _, path, attribute, _ in places]
+    _, path, _, module = places[0]
+    return ParameterRecord(
+        name,
+        path,
+        type(module).__name__,
+        kind,
+        tuple(tensor.shape),
+        dtype_name(tensor.dtype),
+        tensor.requires_grad,
+        tuple(aliases),
+        len({(id(holder), attribute) for _, _, attribute, holder in places}),
+        span=span,
+    )

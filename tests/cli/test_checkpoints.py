@@ -1,0 +1,195 @@
+"""Checkpoints at the command line: what is listed, what is loaded with --weights, and how mistakes read."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file, save_model
+from torch import nn
+
+SPEC = "layers: {body: {Linear: [4, 3]}, norm: {BatchNorm1d: 3}, head: {Linear: [3, 2]}}\ninput: {shape: [5, 4]}\ninit: [{match: '*', scheme: zeros}]\n"
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.norm, self.head = nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)
+
+
+@pytest.fixture
+def net(write):
+    write(SPEC)
+    torch.manual_seed(0)
+    return Net()
+
+
+class TestListing:
+    @pytest.fixture(autouse=True)
+    def _files(self, write):
+        write("")
+        blocks = {f"h.{i}.{name}": torch.full((2, 3), float(i)) for i in range(12) for name in ("up", "down")}
+        save_file(blocks | {"wte": torch.ones(5, dtype=torch.float16)}, "x.safetensors")
+
+    def test_rows_have_the_fields_of_every_listing(self, report):
+        told = report("list", "x.safetensors", "--include", "h.2.up")
+        assert told["parameters"] == [
+            {
+                "name": "h.2.up", "module": "h.2", "module_type": None, "kind": "tensor", "shape": [2, 3],
+                "dtype": "float32", "numel": 6, "nbytes": 24, "requires_grad": None, "aliases": [],
+            }
+        ]  # fmt: skip
+        assert told["totals"] == {"tensors": 1, "numel": 6, "trainable": 0, "frozen": 0, "nbytes": 24}
+
+    def test_a_tree_folds_equal_blocks_and_names_no_types(self, paramctl, report):
+        shown = paramctl("list", "x.safetensors", "--tree").out
+        assert "h.[0-11]" in shown
+        assert "12 ×" in shown
+        assert report("list", "x.safetensors", "--tree")["tree"]["type"] is None
+
+    def test_a_layer_is_listed_alone_and_measured_under_its_own_name(self, report):
+        rows = report("list", "x.safetensors", "--layer", "h.7", "--stats")["parameters"]
+        assert [(each["name"], each["stats"]["mean"]) for each in rows] == [("down", 7.0), ("up", 7.0)]
+
+    def test_rows_are_sorted_and_filtered(self, report):
+        rows = report("list", "x.safetensors", "--exclude", "h.1*", "--sort", "numel")["parameters"]
+        assert (len(rows), rows[-1]["name"]) == (19, "wte")
+
+    def test_histograms_come_from_the_same_pass(self, report, write):
+        torch.manual_seed(0)
+        save_file({"w": torch.randn(100_000)}, "w.safetensors")
+        write("layers: [{Linear: [1, 1]}]")
+        (row,) = report("list", "w.safetensors", "--hist")["parameters"]
+        assert sum(row["histogram"]["counts"]) == 100_000
+
+    def test_values_are_shown(self, report):
+        assert report("list", "x.safetensors", "--include", "wte", "--values")["parameters"][0]["values"] == [1.0] * 5
+
+    def test_a_name_of_endless_depth_has_no_tree(self, paramctl):
+        save_file({".".join("a" * 500): torch.ones(1)}, "deep.safetensors")
+        result = paramctl("list", "deep.safetensors", "--tree")
+        assert (result.code, "more than 200 parts" in result.err) == (2, True)
+        assert paramctl("list", "deep.safetensors").code == 0
+
+    def test_a_tie_is_shown_and_shared(self, report):
+        tied = nn.ModuleDict({"embed": nn.Embedding(3, 2), "head": nn.Linear(2, 3, bias=False)})
+        tied["head"].weight = tied["embed"].weight
+        save_model(tied, "tied.safetensors")
+        (row,) = report("list", "tied.safetensors")["parameters"]
+        (group,) = report("shared", "tied.safetensors")["groups"]
+        assert sorted([row["name"], *row["aliases"]]) == sorted(group["names"]) == ["embed.weight", "head.weight"]
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["list", "x.safetensors", "--dtype", "float16"], "--dtype: a checkpoint is not cast"),
+            (["init", "x.safetensors"], "no model can be built from it alone"),
+            (["grad", "x.safetensors"], "no model can be built from it alone"),
+            (["list", "x.safetensors", "--key", "g"], "--key: no name in x.safetensors begins with 'g.'"),
+            (["list", "example:mlp", "--key", "g"], "--key: example:mlp has no parts"),
+            (["list", "."], "holds no checkpoint"),
+        ],
+    )
+    def test_what_a_checkpoint_cannot_do_is_told(self, words, message, paramctl, tmp_path):
+        if words[1] == ".":
+            (tmp_path / "x.safetensors").unlink()
+        result = paramctl(*words)
+        assert result.code == 2
+        assert message in result.err
+
+
+class TestWeights:
+    def test_list_shows_the_values_that_were_loaded(self, net, report):
+        torch.save({"model": net.state_dict(), "epoch": 1}, "w.pt")
+        rows = report("list", "spec.yaml", "--weights", "w.pt", "--values", "--buffers")["parameters"]
+        state = net.state_dict()
+        assert [each["name"] for each in rows if each["name"] in state] == [
+            *dict(net.named_parameters()), *dict(net.named_buffers())
+        ]  # fmt: skip
+        assert all(torch.equal(torch.tensor(each["values"]), state[each["name"]]) for each in rows)
+
+    def test_rules_change_what_was_loaded_and_nothing_else_does(self, net, report):
+        save_model(net, "w.safetensors")
+        rows = report("init", "spec.yaml", "--weights", "w.safetensors", "--rule", "head.bias=ones", "--values")
+        values = {each["name"]: torch.tensor(each["values"]) for each in rows["parameters"]}
+        expected = dict(net.named_parameters()) | {"head.bias": torch.ones(2)}
+        assert all(torch.equal(values[name], each) for name, each in expected.items())
+
+    def test_what_was_loaded_is_kept_under_the_generator_of_a_script_too(self, net, report, paramctl):
+        torch.save(net.state_dict(), "w.pt")
+        words = ("init", "spec.yaml", "--weights", "w.pt", "--rng", "torch", "--rule", "head.*=normal", "--values")
+        values = {each["name"]: torch.tensor(each["values"]) for each in report(*words)["parameters"]}
+        assert torch.equal(values["body.weight"], net.body.weight)
+        assert not torch.equal(values["head.weight"], net.head.weight)
+        assert "as found" in paramctl(*words).out
+
+    def test_gradients_are_those_of_the_loaded_model(self, net, report):
+        torch.save(net.state_dict(), "w.pt")
+        told = report("grad", "spec.yaml", "--weights", "w.pt", "--mode", "eval", "--fill", "ones", "--values")
+        nn.Sequential(net.body, net.norm, net.head).eval()(torch.ones(5, 4)).sum().backward()
+        values = {each["name"]: torch.tensor(each["values"]) for each in told["parameters"]}
+        assert all(torch.allclose(values[name], each.grad) for name, each in net.named_parameters())
+
+    def test_a_module_that_was_pickled_whole_gives_its_state(self, net, report):
+        torch.save(net, "whole.pt")
+        rows = report("list", "spec.yaml", "--weights", "whole.pt", "--values", "--include", "body.bias")
+        assert torch.equal(torch.tensor(rows["parameters"][0]["values"]), net.body.bias)
+
+    def test_values_are_cast_to_the_dtype_of_the_model(self, net, paramctl):
+        torch.save({name: each.double() for name, each in net.state_dict().items()}, "w.pt")
+        result = paramctl("list", "spec.yaml", "--weights", "w.pt", "--stats")
+        assert "note: values cast from float64 to float32, the dtype of the model" in result.err
+
+    def test_every_difference_is_told_beside_what_may_be_meant(self, net, paramctl):
+        state = net.state_dict()
+        state["haed.weight"] = state.pop("head.weight")
+        state["body.bias"] = torch.ones(7)
+        state["extra"] = torch.ones(2)
+        torch.save(state, "w.pt")
+        for words in (["--stats"], []):
+            result = paramctl("list", "spec.yaml", "--weights", "w.pt", *words)
+            assert result.code == 2
+            assert result.err.splitlines() == [
+                "error: --weights: w.pt does not fit the model: 1 missing, 2 unexpected, 1 of another shape",
+                "error: w.pt: body.bias: [3] in the model, [7] in the checkpoint",
+                "error: w.pt: head.weight: [2, 3] in the model, missing in the checkpoint; unexpected there, of the same shape: haed.weight",
+                "error: w.pt: extra: [2] in the checkpoint, unexpected: the model has no such name",
+            ]
+
+    @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+    def test_names_behind_a_prefix_are_answered_with_the_key_that_fits(self, net, paramctl, suffix):
+        state = {f"module.{name}": each for name, each in net.state_dict().items()}
+        (torch.save if suffix == "pt" else save_file)(state, f"ddp.{suffix}")
+        refused = paramctl("list", "spec.yaml", "--weights", f"ddp.{suffix}", "--stats")
+        assert "behind 'module': add --key module" in refused.err
+        assert paramctl("list", "spec.yaml", "--weights", f"ddp.{suffix}", "--stats", "--key", "module").code == 0
+
+    def test_one_parameter_with_two_values_is_an_error(self, write, paramctl):
+        write("layers: {a: {Linear: [2, 2]}, b: {Linear: [2, 2]}}\ntie: [[a.weight, b.weight]]\n")
+        state = {
+            f"{name}.{part}": torch.rand(2, 2) if part == "weight" else torch.ones(2)
+            for name in "ab"
+            for part in ("weight", "bias")
+        }
+        torch.save(state, "w.pt")
+        result = paramctl("list", "spec.yaml", "--weights", "w.pt", "--stats")
+        assert "a.weight and b.weight are one parameter of the model, and differ" in result.err
+        torch.save(state | {"b.weight": state["a.weight"].clone()}, "w.pt")
+        assert paramctl("list", "spec.yaml", "--weights", "w.pt", "--stats").code == 0
+
+    @pytest.mark.parametrize(
+        ("weights", "message"),
+        [
+            ("nothing.pt", "nothing.pt: it cannot be read"),
+            ("spec.yaml", "spec.yaml is no checkpoint"),
+            (".", ". is no checkpoint"),
+            ("", " is no checkpoint"),
+        ],
+    )
+    def test_what_is_no_checkpoint_is_told(self, weights, message, net, paramctl):
+        result = paramctl("list", "spec.yaml", "--weights", weights)
+        assert result.code == 2
+        assert message in result.err
+
+    def test_a_checkpoint_takes_no_weights(self, net, paramctl):
+        torch.save(net.state_dict(), "w.pt")
+        assert paramctl("list", "w.pt", "--weights", "w.pt").code == 2
