@@ -15,7 +15,7 @@ from paramctl.reports.shared import SharedReport
 from paramctl.tensors.blocks import chunks_of
 from paramctl.tensors.built import Build, BuiltModel
 from paramctl.tensors.digests import blocks_of, digest, digests_of
-from paramctl.tensors.initialize import Drawing
+from paramctl.tensors.drawing import Drawing
 from paramctl.tensors.materialize import plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.producing import bytes_needed
