@@ -11,6 +11,13 @@ from torch import nn
 import paramctl
 
 
+@pytest.fixture(autouse=True)
+def _same_values_in_every_run():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
 class Apply(nn.Module):
     """Applies a function."""
 
