@@ -8,7 +8,8 @@ from pathlib import Path
 from paramctl.checkpoints.nesting import pick
 from paramctl.checkpoints.stored import Checkpoint, Piece, record_of
 from paramctl.checkpoints.torch_file import read_torch_file
-from paramctl.checkpoints.torch_objects import Tensor
+from paramctl.checkpoints.torch_objects import Storage, Tensor
+from paramctl.records import ITEM_SIZES, StorageSpan
 
 
 def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bool = False) -> Checkpoint:
@@ -29,9 +30,14 @@ def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bo
     names: dict[Tensor, list[str]] = {}
     for each, tensor in part.tensors.items():
         names.setdefault(tensor, []).append(each)
-    records = [
-        record_of(first, tensor.shape, tensor.dtype, tuple(others)) for tensor, (first, *others) in names.items()
-    ]
+    numbers: dict[str, int] = {}
+    records = []
+    for tensor, (first, *others) in names.items():
+        record = record_of(first, tensor.shape, tensor.dtype, tuple(others))
+        if tensor.storage is not None and tensor.unreadable is None:
+            number = numbers.setdefault(tensor.storage.key, len(numbers))
+            record = record._replace(span=_span(tensor, tensor.storage, number, storages[tensor.storage.key].nbytes))
+        records.append(record)
 
     def locate(wanted: str) -> Sequence[Piece]:
         tensor = part.tensors[wanted]
@@ -53,3 +59,7 @@ def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bo
     unreadable = {each: tensor.unreadable for each, tensor in part.tensors.items() if tensor.unreadable is not None}
     notes = (part.note,) if part.note else ()
     return Checkpoint(records=records, locate=locate, unreadable=unreadable, notes=notes)
+
+
+def _span(tensor: Tensor, held: Storage, number: int, nbytes: int) -> StorageSpan:
+    return StorageSpan(number, tensor.offset, tensor.strides, ITEM_SIZES[tensor.dtype], nbytes, held.first)

@@ -78,6 +78,17 @@ class TestListing:
         (group,) = report("shared", "tied.safetensors")["groups"]
         assert sorted([row["name"], *row["aliases"]]) == sorted(group["names"]) == ["embed.weight", "head.weight"]
 
+    @pytest.mark.parametrize("new_form", [True, False])
+    def test_views_of_one_storage_share_what_they_share(self, report, new_form):
+        held = torch.ones(4, 6)
+        state = {"a": held, "b": held, "t": held.T, "top": held[:2], "low": held[2:], "own": torch.ones(2)}
+        torch.save(state, "views.pt", _use_new_zipfile_serialization=new_form)
+        groups = report("shared", "views.pt")["groups"]
+        assert [(each["relation"], each["names"]) for each in groups] == [
+            ("same-storage", ["a", "b", "t"]),
+            ("overlap", ["a", "b", "t", "top", "low"]),
+        ]
+
     @pytest.mark.parametrize(
         ("words", "message"),
         [
