@@ -327,7 +327,10 @@ class TestDamage:
             (archive(b"c" + b"m" * 5000 + b"\nname\n."), f"it would import {'m' * 80}, which"),
             (archive(b"\x80\x02K\x05K\x06a."), "appends to what is no list"),
             (archive(b"\x80\x02K\x05)R."), "what is called is no function"),
-            (archive(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R."), "is called with arguments that it does not take"),
+            (
+                archive(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R."),
+                "is called with arguments that it does not take",
+            ),
             (archive(b"\x80\x02X\x01\x00\x00\x00aQ."), "a persistent id names no storage"),
         ],
         ids=lambda value: value[:40] if isinstance(value, str) else "",
