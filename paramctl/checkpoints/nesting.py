@@ -153,9 +153,7 @@ def _named(root: Any, holders: _Holders, alone: str) -> dict[str, Tensor]:
             continue
         if not isinstance(value, Tensor):
             if len(pending) >= MAX_DEPTH:
-                raise failure(
-                    f"tensors are nested deeper than {MAX_DEPTH} levels, or a value holds itself", path=prefix
-                )
+                raise _too_deep(prefix)
             pending.append((_items(value), f"{prefix}{key}."))
             continue
         if f"{prefix}{key}" in named:

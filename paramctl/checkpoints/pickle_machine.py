@@ -122,7 +122,10 @@ class Machine:
         if not isinstance(function, Global):
             raise PickleError("what is called is no function that was named")
         if function in self.calls:
-            return self.calls[function](*arguments)
+            try:
+                return self.calls[function](*arguments)
+            except (TypeError, IndexError):
+                raise PickleError(f"{function} is called with arguments that it does not take") from None
         return Made(function, arguments)
 
 

@@ -27,12 +27,14 @@ def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bo
     """
     root, storages = read_torch_file(path, name, with_modules=with_modules)
     part = pick(root, key, name)
-    names: dict[Tensor, list[str]] = {}
+    names: dict[Tensor | int, list[str]] = {}
     for each, tensor in part.tensors.items():
-        names.setdefault(tensor, []).append(each)
+        # Without a storage (sparse, meta) nothing tells two tensors of one shape apart but that they are two.
+        names.setdefault(id(tensor) if tensor.storage is None else tensor, []).append(each)
     numbers: dict[str, int] = {}
     records = []
-    for tensor, (first, *others) in names.items():
+    for first, *others in names.values():
+        tensor = part.tensors[first]
         record = record_of(first, tensor.shape, tensor.dtype, tuple(others))
         if tensor.storage is not None and tensor.unreadable is None:
             number = numbers.setdefault(tensor.storage.key, len(numbers))

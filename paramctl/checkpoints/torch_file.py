@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -49,6 +49,8 @@ def read_torch_file(path: Path, name: str, *, with_modules: bool = False) -> Tor
 
 def read_saved(file: OpenFile, *, with_modules: bool = False) -> TorchFile:
     """Read what an open file holds; see `read_torch_file`."""
+    if file.size == 0:
+        raise file.wrong("the file is empty", byte=0)
     if file.read(0, 4) == SIGNATURE:
         return _read_zip(file, with_modules=with_modules)
     offset, magic = _TAR
@@ -113,7 +115,10 @@ def _read_legacy(file: OpenFile, *, with_modules: bool) -> TorchFile:
         raise file.wrong("only little-endian files are read", byte=window.position)
     used: dict[str, Storage] = {}
 
-    def load(identifier: Any) -> Storage:
+    def load(identifier: Any) -> Storage | Global:
+        match identifier:
+            case ("module", Global() as kind, _, _):  # the class of a pickled module, with its source
+                return kind
         held = storage(identifier)
         whole = Storage(held.key, held.dtype, identifier[4] * ITEM_SIZES[held.dtype])
         _known(used, whole)
@@ -143,7 +148,7 @@ def _follow(
     file: OpenFile,
     window: Window,
     nbytes: int,
-    load: Callable[[Any], Storage],
+    load: Call,
     otherwise: str = "",
     *,
     with_modules: bool = False,

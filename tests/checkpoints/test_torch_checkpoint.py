@@ -327,7 +327,10 @@ class TestDamage:
             (archive(b"c" + b"m" * 5000 + b"\nname\n."), f"it would import {'m' * 80}, which"),
             (archive(b"\x80\x02K\x05K\x06a."), "appends to what is no list"),
             (archive(b"\x80\x02K\x05)R."), "what is called is no function"),
-            (archive(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R."), "the pickle is damaged"),
+            (
+                archive(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R."),
+                "is called with arguments that it does not take",
+            ),
             (archive(b"\x80\x02X\x01\x00\x00\x00aQ."), "a persistent id names no storage"),
         ],
         ids=lambda value: value[:40] if isinstance(value, str) else "",
@@ -385,3 +388,51 @@ class TestDamage:
         at = content.rfind(b"PK\x05\x06")
         lying = content[: at + 12] + struct.pack("<I", 2**31) + content[at + 16 :]
         assert "the list of records has 2,147,483,648 bytes" in refused(lying)
+
+
+class TestWithoutStorage:
+    @pytest.mark.parametrize(
+        "make",
+        [lambda: torch.eye(3).to_sparse(), lambda: torch.zeros(3, 3, device="meta")],
+        ids=["sparse", "meta"],
+    )
+    def test_two_tensors_of_one_shape_are_two(self, saved, make):
+        assert list(told(saved({"a": make(), "b": make()}))) == [("a",), ("b",)]
+
+    def test_one_tensor_under_two_names_is_one(self, saved):
+        tensor = torch.eye(3).to_sparse()
+
+        assert list(told(saved({"a": tensor, "b": tensor}))) == [("a", "b")]
+
+
+class TestOddFiles:
+    @pytest.mark.parametrize("new_form", FORMS)
+    def test_a_module_pickled_whole_is_told_by_its_class(self, saved, new_form):
+        with pytest.raises(
+            ParamctlError, match=r"holds a pickled module of the class torch\.nn\.modules\.linear\.Linear"
+        ):
+            saved(nn.Linear(2, 3), new_form=new_form)
+
+    @pytest.mark.parametrize("new_form", FORMS)
+    def test_the_state_of_a_module_pickled_whole_is_read(self, saved, new_form):
+        held = saved(nn.Linear(2, 3), new_form=new_form, with_modules=True)
+
+        assert told(held) == {("weight",): ((3, 2), "float32"), ("bias",): ((3,), "float32")}
+
+    def test_an_empty_file_is_told_to_be_empty(self, refused):
+        assert "the file is empty" in refused(b"")
+
+    def test_a_call_with_too_few_arguments_is_told_by_its_name(self, refused):
+        pickled = b"\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n)Rs."
+
+        assert "torch._utils._rebuild_tensor_v2 is called with arguments that it does not take" in refused(
+            archive(pickled)
+        )
+
+    def test_the_path_to_a_value_that_holds_itself_is_cut_short(self, saved):
+        value = {"w": torch.zeros(1)}
+        value["self"] = value
+
+        with pytest.raises(ParamctlError, match="a value holds itself") as caught:
+            saved(value)
+        assert len(str(caught.value)) < 200
