@@ -44,8 +44,8 @@ from paramctl.tensors.values import TensorValues
 
 SchemeLike: TypeAlias = str | Initializer
 """A scheme as on the command line, ``"normal:std=0.02"``, or a function that changes the tensor it is given."""
-LossLike: TypeAlias = Loss | Callable[[torch.Tensor], torch.Tensor]
-"""A loss by name, or a function from the output to a scalar."""
+LossLike: TypeAlias = Loss | Callable[[Any], torch.Tensor]
+"""A loss by name, or a function from whatever the module returns to a scalar."""
 AutocastName: TypeAlias = Literal["bfloat16", "float16"]
 """The dtype of mixed precision."""
 
@@ -222,7 +222,8 @@ def gradients(
         inputs: the arguments of its forward.
         kwargs: its keyword arguments.
         loss: what backward starts from; None for the loss that the module returns under that name, else the sum of its
-            output; the targets of ``"mse"`` and ``"cross_entropy"`` are drawn.
+            output, which is the first tensor in what it returns. A function takes all that the module returns. The
+            targets of ``"mse"`` and ``"cross_entropy"`` are drawn.
         passes: how often; gradients add up.
         train: the mode of its modules; None leaves it.
         seed: the seed of whatever forward draws, and of targets.
@@ -259,7 +260,7 @@ def gradients(
     def objective(output: Output) -> Objective:
         if loss is None or isinstance(loss, str):
             return objective_of(output, loss, Fill("rand"), seed)
-        return Objective(loss, getattr(loss, "__qualname__", repr(loss)))
+        return Objective(loss, getattr(loss, "__qualname__", repr(loss)), of_all=True)
 
     with (
         torch.inference_mode(mode=False),

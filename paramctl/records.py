@@ -80,6 +80,11 @@ class Statistics:
     inf: int
     histogram: Histogram | None = None
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all elements are."""
+        return not (self.nan or self.inf)
+
 
 class Values(Protocol):
     """The elements of a tensor, without the tensor library."""

@@ -258,6 +258,16 @@ class TestGradients:
         assert answer.parameters[-1].values.nested() == [6.0]
         assert answer.loss == pytest.approx(3 * net(given).sum().item())
 
+    def test_a_loss_of_ones_own_takes_all_that_the_module_returns(self):
+        class Two(nn.Linear):
+            def forward(self, x):
+                return super().forward(x), 2 * super().forward(x)
+
+        answer = paramctl.gradients(
+            Two(2, 1), torch.ones(1, 2), loss=lambda both: (both[0] + both[1]).sum(), values=True
+        )
+        assert answer.parameters[1].values.nested() == [3.0]
+
     def test_values_are_those_of_the_call(self, net):
         kept = []
         handle = net[2].bias.register_post_accumulate_grad_hook(lambda parameter: kept.append(parameter.grad))

@@ -59,13 +59,13 @@ def _checks(row: ParameterGradient, limits: Limits) -> Iterator[Check]:
             yield row.reason
         return
     grad: Statistics = row.grad
-    if grad.nan or grad.inf:
+    if not grad.is_finite:
         yield "nan"
     if grad.norm > limits.exploding:
         yield "exploding"
     if 0 < grad.norm < limits.vanishing:
         yield "vanishing"
-    if grad.norm == 0 and grad.zeros and not (grad.nan or grad.inf):
+    if grad.norm == 0 and grad.zeros and grad.is_finite:
         yield "dead"
     if row.ratio is not None and len(row.shape) > 1 and row.ratio > limits.ratio:
         yield "ratio"

@@ -49,7 +49,7 @@ class Use(NamedTuple):
 
 
 class LayerGradient(NamedTuple):
-    """The norm of the gradients of one module's own parameters; None where none of them has one."""
+    """The norm of the gradients of a module's own parameters; None where there are none, NaN where not finite."""
 
     module: str
     norm: float | None
@@ -65,7 +65,7 @@ class ParameterGradient:
         grad: those after the last pass.
         norms: the norm of its gradient after each pass; None where there was none.
         reason: why it got none: it is frozen, or no path leads from the loss to it.
-        ratio: the norm of the gradient over that of the parameter, where it was asked for.
+        ratio: the norm of the gradient over that of the parameter, where it was asked for and all of both is finite.
         uses: the contributions that add up to it, where they were asked for; None where they cannot be told apart.
         uses_note: why they cannot, or what else there is to know of them.
         values: the gradient's elements, where they were asked for.

@@ -142,10 +142,12 @@ def run_passes(
         autocast: the dtype of forward's operations where precision allows it.
 
     Raises:
-        ParamctlError: if forward or backward fails, or if the model returns no tensor.
+        ParamctlError: if forward or backward fails, if the model returns no tensor, or if it does not keep its
+            parameters.
 
     """
-    parameters = list(net.parameters())
+    named = dict(net.named_parameters())
+    parameters = list(named.values())
     before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
     ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
     arrivals = Arrivals(parameters, keep=wanted.values, hist=wanted.hist, settle=ledger.settle if ledger else None)
@@ -155,6 +157,7 @@ def run_passes(
         reached = _one_pass(task, _Lookers(arrivals, ledger, checkup), number, last=number == passes)
         if number < passes:
             arrivals.end_pass()
+    _check_parameters(net, named)
     arrivals.finish()
     return GradientRun(
         output_shape=tuple(reached.output.tensor.shape),
@@ -166,7 +169,7 @@ def run_passes(
         norms=arrivals.norms,
         gradients=arrivals.kept,
         uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else None,
-        traces=checkup.traces(_zero(net, arrivals.statistics)) if checkup else None,
+        traces=checkup.traces(_zero(named, arrivals.statistics)) if checkup else None,
         weights=_weights(parameters, arrivals.statistics) if checkup else None,
     )
 
@@ -179,10 +182,19 @@ def _weights(parameters: Sequence[nn.Parameter], gradients: Sequence[Statistics 
     return measured
 
 
-def _zero(net: nn.Module, statistics: Sequence[Statistics | None]) -> dict[str, nn.Parameter]:
+def _check_parameters(net: nn.Module, before: Mapping[str, nn.Parameter]) -> None:
+    after = dict(net.named_parameters())
+    changed = [name for name in {**before, **after} if before.get(name) is not after.get(name)]
+    if changed:
+        more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
+        message = f"forward adds, removes or replaces parameters of the model: {changed[0]}{more}"
+        raise failure(message, hint="if it makes them when it first runs, run the model once before")
+
+
+def _zero(named: Mapping[str, nn.Parameter], statistics: Sequence[Statistics | None]) -> dict[str, nn.Parameter]:
     """Return the parameters whose gradients are zero."""
-    named = zip(net.named_parameters(), statistics, strict=True)
-    return {name: parameter for (name, parameter), each in named if each is not None and each.norm == 0}
+    measured = zip(named.items(), statistics, strict=True)
+    return {name: parameter for (name, parameter), each in measured if each is not None and each.norm == 0}
 
 
 class _Lookers(NamedTuple):
@@ -225,7 +237,8 @@ class _Task:
             if output is None:
                 raise failure(f"the model returned no tensor but {type(returned).__name__}")
             self.objective = self.objective or self.make_objective(output)
-            loss = user_code.call_theirs("computing the loss", self.objective.compute, output.tensor)
+            taken = returned if self.objective.of_all else output.tensor
+            loss = user_code.call_theirs("computing the loss", self.objective.compute, taken)
         _check_loss(loss)
         return _Reached(output, self.objective, loss)
 

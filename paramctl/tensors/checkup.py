@@ -115,7 +115,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def _is_measurable(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.layout is torch.strided and tensor.numel() > 0
+    return tensor.is_floating_point() and tensor.layout is torch.strided and tensor.numel() > 0 and not tensor.is_meta
 
 
 def _extremes_nan(tensor: torch.Tensor) -> bool:

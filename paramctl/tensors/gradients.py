@@ -85,7 +85,7 @@ def _reason(record: ParameterRecord) -> GradientReason:
 
 
 def _ratio(gradient: Statistics | None, weight: Statistics | None) -> float | None:
-    """Return the norm of a gradient over that of its parameter; None where there is none, or the parameter is zero."""
-    if gradient is None or weight is None or weight.norm == 0:
+    """Return the norm of a gradient over that of its parameter; None where there is none, or it says nothing."""
+    if gradient is None or weight is None or weight.norm == 0 or not (gradient.is_finite and weight.is_finite):
         return None
     return gradient.norm / weight.norm

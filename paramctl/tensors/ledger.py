@@ -165,7 +165,7 @@ class Ledger:
             call=1,
             pass_number=1,
             norm=measured.norm,
-            cosine=1.0 if measured.norm > 0 and not measured.nan and not measured.inf else None,
+            cosine=1.0 if measured.norm > 0 and measured.is_finite else None,
             values=TensorValues(gradient) if self._with_values and gradient is not None else None,
         )
 

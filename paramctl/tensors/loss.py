@@ -96,10 +96,18 @@ def _items(value: Any, path: str) -> list[tuple[object, Any, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A loss that is ready to be computed; `described` says what it compares the output with."""
+    """A loss that is ready to be computed.
 
-    compute: Callable[[torch.Tensor], torch.Tensor]
+    Attributes:
+        compute: computes it.
+        described: what it compares the output with.
+        of_all: whether it takes all that the model returned, rather than the tensor that was found in it.
+
+    """
+
+    compute: Callable[[Any], torch.Tensor]
     described: str
+    of_all: bool = False
 
 
 def objective_of(found: Output, loss: Loss | None, fill: Fill, seed: int) -> Objective:

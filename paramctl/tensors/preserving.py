@@ -1,4 +1,4 @@
-"""Leaving a module as it was found: gradients, buffers and training flags."""
+"""Leaving a module as it was found: gradients, buffers, training flags, and what torch itself does to parameters."""
 
 from __future__ import annotations
 
@@ -14,29 +14,37 @@ def left_as_found(module: nn.Module) -> Iterator[None]:
     """Restore what forward and backward change; what cannot be restored does not keep the rest from it.
 
     That is each parameter's gradient, each module's buffers (which tensors they are, and their elements) and its
-    training flag. The elements of parameters are not saved: nothing but code of the module's own, such as a hook that
-    steps an optimizer, changes them. Meanwhile each gradient is a copy, since backward adds to it in place.
+    training flag. The elements of parameters are saved only where torch's own forward changes them, in embeddings with
+    a `max_norm`: the others are changed by nothing but code of the module's own, such as a hook that steps an
+    optimizer. Meanwhile each gradient is a copy, since backward adds to it in place.
     """
     modules = [
         (each, each.training, dict(each._buffers), set(each._non_persistent_buffers_set))  # noqa: SLF001  torch has no public way to the slots
         for each in module.modules()
     ]
-    buffers = [
-        (buffer, buffer.data, _memory(buffer).clone())
-        for buffer in module.buffers()
-        if not buffer.is_inference()  # nothing can write to those
+    written = [
+        (tensor, tensor.data, _memory(tensor).clone())
+        for tensor in (*module.buffers(), *_renormalized(module))
+        if not tensor.is_inference()  # nothing can write to those
     ]
     gradients = [(parameter, parameter.grad) for parameter in module.parameters()]
     # What did not change is not touched: a model may have 100,000 modules.
     with ExitStack() as restoring:
         restoring.callback(_restore_modules, restoring, modules)
-        for saved in buffers:
+        for saved in written:
             restoring.callback(_restore_elements, *saved)
         restoring.callback(_restore_gradients, restoring, gradients)
         for parameter, gradient in gradients:
             if gradient is not None:
                 parameter.grad = gradient.detach().clone()
         yield
+
+
+def _renormalized(module: nn.Module) -> Iterator[torch.Tensor]:
+    """Yield the weights whose rows forward shortens."""
+    for each in module.modules():
+        if isinstance(each, nn.Embedding | nn.EmbeddingBag) and each.max_norm is not None:
+            yield each.weight
 
 
 def _restore_modules(
@@ -73,13 +81,13 @@ def _memory(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _restore_elements(buffer: torch.Tensor, data: torch.Tensor, before: torch.Tensor) -> None:
-    """Give a buffer its memory and its shape back, and the memory its elements."""
+def _restore_elements(tensor: torch.Tensor, data: torch.Tensor, before: torch.Tensor) -> None:
+    """Give a tensor its memory and its shape back, and the memory its elements."""
     if data.layout is torch.strided:
-        buffer.data = data
+        tensor.data = data
         _memory(data).copy_(before)
     else:
-        buffer.data = before
+        tensor.data = before
 
 
 def _restore_buffers(module: nn.Module, slots: dict[str, torch.Tensor | None], transient: set[str]) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from paramctl.analysis.flow import measure_flow
 from paramctl.records import Statistics
 from paramctl.reports.grad import ParameterGradient
@@ -19,3 +22,10 @@ def test_a_layer_has_the_norm_of_its_own_parameters_in_model_order():
         row("a.y.weight", None),
     ]
     assert measure_flow(rows) == [("", 1.0), ("b", 5.0), ("a.x", 0.0), ("a.y", None)]
+
+
+def test_a_layer_with_an_element_that_is_not_finite_has_no_norm():
+    finite = row("a.bias", 1.0)
+    broken = replace(finite, name="a.weight", grad=replace(finite.grad, nan=1))
+    (layer,) = measure_flow([broken, finite])
+    assert math.isnan(layer.norm)

@@ -261,3 +261,23 @@ def test_a_failure_in_backward_leaves_the_gradients_that_were_there():
     assert net[1].bias.grad is gradient
     assert gradient.tolist() == [1.0, 1.0]
     assert net[0].weight.grad is None
+
+
+class Grows(nn.Linear):
+    """Gets one more parameter when it first runs, in front of those that it has."""
+
+    def forward(self, x):
+        if not hasattr(self, "child"):
+            self.scale, self.child = nn.Parameter(torch.ones(2)), True
+        return super().forward(x) * self.scale
+
+
+@pytest.mark.parametrize("health", [False, True])
+def test_a_model_that_makes_parameters_in_forward_is_refused_until_it_has_them(health):
+    net, given = Grows(2, 2), torch.ones(1, 2)
+    with pytest.raises(
+        ParamctlError, match=r"forward adds, removes or replaces parameters of the model: scale"
+    ) as caught:
+        paramctl.gradients(net, given, health=health)
+    assert "run the model once before" in str(caught.value)
+    assert len(paramctl.gradients(net, given, health=health).parameters) == 3

@@ -121,3 +121,20 @@ def test_masks_of_infinity_are_no_finding():
     net = nn.Sequential(layer)
     assert "nan" not in health(layer, torch.rand(3, 2, 8), kwargs={"src_mask": mask})
     assert not any(each._backward_hooks for each in net.parameters())
+
+
+def test_a_gradient_that_is_not_finite_has_no_ratio_and_no_flow():
+    answer = paramctl.gradients(nn.Linear(2, 2), torch.full((1, 2), torch.inf), health=True, flow=True)
+    weight, bias = answer.to_dict()["parameters"]
+    assert weight["grad"]["inf"] == 4
+    assert (weight["ratio"], bias["ratio"] is None) == (None, False)
+    assert answer.to_dict()["flow"] == [{"module": "", "norm": None}]
+
+
+def test_what_a_model_computes_on_meta_is_not_looked_at():
+    class Sizes(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * nn.Identity()(x.to("meta")).shape[0]
+
+    answer = paramctl.gradients(Sizes(2, 2), torch.ones(3, 2), health=True)
+    assert answer.parameters[1].grad.max == 9

@@ -152,3 +152,11 @@ def test_hooks_of_the_module_act():
     paramctl.gradients(net, torch.rand(1, 2))
     assert torch.allclose(net.bias, before - 1)
     assert net.bias.grad is None
+
+
+@pytest.mark.parametrize("layer", [nn.Embedding, nn.EmbeddingBag])
+def test_the_rows_that_an_embedding_shortens_come_back(layer):
+    net = layer(5, 3, max_norm=0.1)
+    before = net.weight.detach().clone()
+    paramctl.gradients(net, torch.tensor([[0, 1], [1, 2]]))
+    assert torch.equal(net.weight, before)
