@@ -11,7 +11,7 @@ from paramctl.checkpoints.reading import OpenFile, opened
 from paramctl.checkpoints.stored import Checkpoint, Piece
 from paramctl.checkpoints.strict_json import check_keys, kind, parse_object
 from paramctl.errors import ParamctlError, Problem
-from paramctl.records import ParameterRecord
+from paramctl.records import ParameterRecord, StorageSpan
 
 MAX_INDEX: Final = 100_000_000
 """The longest index, in bytes, that is read; that of a file with a million names takes as much."""
@@ -46,12 +46,31 @@ def read_sharded(path: Path, name: str, read_shard: Callable[[Path, str], Checkp
         shard = weight_map[tensor]
         return shards[shard].locate(held[shard][tensor].name)
 
+    records = in_model_order(list(listed.values()))
     return Checkpoint(
-        records=in_model_order(list(listed.values())),
+        records=records,
         locate=locate,
+        spans=lambda: _spans(records, listed, shards),
         unreadable={each: why for shard in shards.values() for each, why in shard.unreadable.items()},
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _spans(
+    records: Sequence[ParameterRecord],
+    listed: Mapping[tuple[str, str], ParameterRecord],
+    shards: Mapping[str, Checkpoint],
+) -> Mapping[str, StorageSpan | None]:
+    """Return the memory of every name; each file has storages of its own."""
+    told = {shard: each.spans() for shard, each in shards.items()}
+    numbers: dict[tuple[str, int], int] = {}
+    spans: dict[str, StorageSpan] = {}
+    for (shard, first), record in listed.items():
+        span = told[shard].get(first)
+        if span is not None:
+            number = numbers.setdefault((shard, span.storage), len(numbers))
+            spans |= dict.fromkeys(record.names, span._replace(storage=number))
+    return {name: spans.get(name) for record in records for name in record.names}
 
 
 def _weight_map(file: OpenFile) -> dict[str, str]:

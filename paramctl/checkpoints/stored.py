@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from paramctl.errors import failure, nearest
-from paramctl.records import ITEM_SIZES, Inventory, ModuleRecord, ParameterRecord, Shape
+from paramctl.records import ITEM_SIZES, Inventory, ModuleRecord, ParameterRecord, Shape, StorageSpan
 
 MAX_DIMENSIONS = 64
 """The most dimensions of a tensor; torch's own loops take no more."""
@@ -49,6 +49,8 @@ class Checkpoint:
         records: its tensors in its own order, each once, whatever the number of its names.
         locate: returns the pieces in which the elements of a tensor lie, by the first of its names; a tensor of several
             shards has several.
+        spans: returns the memory that the tensor of each name takes once it is loaded, in the order of the file; None
+            for one that lies in no storage, and nothing at all where every tensor has memory of its own.
         unreadable: why the elements of a tensor are not what lies in the file, by the first of its names.
         notes: what the user should know besides.
 
@@ -56,6 +58,7 @@ class Checkpoint:
 
     records: Sequence[ParameterRecord]
     locate: Callable[[str], Sequence[Piece]]
+    spans: Callable[[], Mapping[str, StorageSpan | None]] = dict
     unreadable: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
 
@@ -91,6 +94,9 @@ class Checkpoint:
         return Checkpoint(
             records=list(inside.values()),
             locate=lambda wanted: self.locate(originals[wanted]),
+            spans=lambda: {
+                each.removeprefix(prefix): span for each, span in self.spans().items() if each.startswith(prefix)
+            },
             unreadable={new: self.unreadable[old] for new, old in originals.items() if old in self.unreadable},
             notes=self.notes,
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from paramctl.checkpoints.nesting import pick
 from paramctl.checkpoints.stored import Checkpoint, Piece, record_of
 from paramctl.checkpoints.torch_file import read_torch_file
-from paramctl.checkpoints.torch_objects import Storage, Tensor
+from paramctl.checkpoints.torch_objects import Tensor
 from paramctl.records import ITEM_SIZES, StorageSpan
 
 
@@ -29,17 +29,12 @@ def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bo
     part = pick(root, key, name)
     names: dict[Tensor | int, list[str]] = {}
     for each, tensor in part.tensors.items():
-        # Without a storage (sparse, meta) nothing tells two tensors of one shape apart but that they are two.
+        # Two that lie in no storage are not the same for being alike.
         names.setdefault(id(tensor) if tensor.storage is None else tensor, []).append(each)
-    numbers: dict[str, int] = {}
-    records = []
-    for first, *others in names.values():
-        tensor = part.tensors[first]
-        record = record_of(first, tensor.shape, tensor.dtype, tuple(others))
-        if tensor.storage is not None and tensor.unreadable is None:
-            number = numbers.setdefault(tensor.storage.key, len(numbers))
-            record = record._replace(span=_span(tensor, tensor.storage, number, storages[tensor.storage.key].nbytes))
-        records.append(record)
+    records = [
+        record_of(first, part.tensors[first].shape, part.tensors[first].dtype, tuple(others))
+        for first, *others in names.values()
+    ]
 
     def locate(wanted: str) -> Sequence[Piece]:
         tensor = part.tensors[wanted]
@@ -58,10 +53,19 @@ def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bo
             ),
         )
 
+    def spans() -> Mapping[str, StorageSpan | None]:
+        numbers: dict[str, int] = {}
+
+        def span(tensor: Tensor) -> StorageSpan | None:
+            if tensor.storage is None:
+                return None
+            key, itemsize = tensor.storage.key, ITEM_SIZES[tensor.dtype]
+            number = numbers.setdefault(key, len(numbers))
+            nbytes, base = storages[key].nbytes, tensor.storage.first
+            return StorageSpan(number, tensor.offset, tensor.strides, itemsize, nbytes, base)
+
+        return {each: span(tensor) for each, tensor in part.tensors.items()}
+
     unreadable = {each: tensor.unreadable for each, tensor in part.tensors.items() if tensor.unreadable is not None}
     notes = (part.note,) if part.note else ()
-    return Checkpoint(records=records, locate=locate, unreadable=unreadable, notes=notes)
-
-
-def _span(tensor: Tensor, held: Storage, number: int, nbytes: int) -> StorageSpan:
-    return StorageSpan(number, tensor.offset, tensor.strides, ITEM_SIZES[tensor.dtype], nbytes, held.first)
+    return Checkpoint(records=records, locate=locate, spans=spans, unreadable=unreadable, notes=notes)

@@ -147,7 +147,7 @@ def sizes(given: Any, what: str) -> Shape:
 
     """
     if type(given) is not tuple or any(type(size) is not int or not 0 <= size <= _LARGEST for size in given):
-        raise PickleError(f"the {what} of a tensor is no tuple of sizes")
+        raise PickleError(f"the {what} of a tensor are no tuple of sizes")
     if len(given) > MAX_DIMENSIONS:
         raise PickleError(f"a tensor has {len(given):,} dimensions; torch takes {MAX_DIMENSIONS}")
     product = 1

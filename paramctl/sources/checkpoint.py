@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from paramctl.analysis.listing import ListOptions
+from paramctl.analysis.sharing import MemorySurvey
 from paramctl.checkpoints.directory import DCP_METADATA, find_checkpoint
 from paramctl.checkpoints.kinds import SUFFIXES, read_checkpoint
 from paramctl.checkpoints.stored import Checkpoint
 from paramctl.errors import failure
-from paramctl.sources.protocols import Contents, Measurable
+from paramctl.records import ParameterRecord
+from paramctl.sources.protocols import Compared, Contents, Measurable, Surveyed
 from paramctl.watching import Watch
 
 
@@ -43,6 +46,20 @@ class CheckpointSource:
         _check_dtype(dtype)
         held = self.checkpoint.inventory(modules=options.needs_modules)
         return Measurable(held, measurer(self.checkpoint, options), self.checkpoint.notes)
+
+    def survey(self, *, dtype: str | None) -> Surveyed:
+        """Tell what memory the tensors take once they are loaded; see `MemorySource`."""
+        _check_dtype(dtype)
+        spans = self.checkpoint.spans()
+        records = [record._replace(span=spans.get(record.name)) for record in self.checkpoint.records]
+        order = {name: i for i, name in enumerate(spans)} or None
+        return Surveyed(MemorySurvey(records=records, order=order), self.checkpoint.notes)
+
+    def digests(self, records: Iterable[ParameterRecord]) -> Compared:
+        """Read tensors, of which a few blocks are in memory at a time; see `MemorySource`."""
+        from paramctl.tensors.stored_digests import digests_of_stored
+
+        return Compared(*digests_of_stored(self.checkpoint, records))
 
 
 def _check_dtype(dtype: str | None) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
+from paramctl.analysis.equality import Digests
 from paramctl.analysis.listing import ListOptions, Measure
+from paramctl.analysis.sharing import MemorySurvey
 from paramctl.errors import failure
-from paramctl.records import Inventory
+from paramctl.records import Inventory, ParameterRecord
 from paramctl.watching import Watch
 
 if TYPE_CHECKING:
@@ -26,6 +28,20 @@ class Measurable(NamedTuple):
 
     held: Inventory
     measure: Measure
+    notes: Sequence[str] = ()
+
+
+class Surveyed(NamedTuple):
+    """The memory that a model's tensors take, and what the user should know besides."""
+
+    survey: MemorySurvey
+    notes: Sequence[str] = ()
+
+
+class Compared(NamedTuple):
+    """What stands for the values of tensors, and what the user should know besides."""
+
+    digests: Digests
     notes: Sequence[str] = ()
 
 
@@ -74,6 +90,30 @@ class ValueSource(Source, Protocol):
 
         Raises:
             ParamctlError: if the model is wrong, or does not fit in memory.
+
+        """
+
+
+@runtime_checkable
+class MemorySource(ValueSource, Protocol):
+    """A source that tells what shares memory without a module."""
+
+    def survey(self, *, dtype: str | None) -> Surveyed:
+        """Tell what memory the tensors take, as far as it may be shared.
+
+        Args:
+            dtype: what floating parameters are made as; None for what the model says.
+
+        Raises:
+            ParamctlError: if the model is wrong.
+
+        """
+
+    def digests(self, records: Iterable[ParameterRecord]) -> Compared:
+        """Read tensors, and return what stands for their values.
+
+        Raises:
+            ParamctlError: if they cannot be read.
 
         """
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
+from paramctl.analysis.equality import comparable
 from paramctl.analysis.expecting import SharedOptions, with_expectations
 from paramctl.analysis.shared_report import make_shared_report
-from paramctl.analysis.sharing import MemorySurvey
 from paramctl.reports.shared import SharedReport
-from paramctl.sources.protocols import ModuleSource, Source, buildable
+from paramctl.sources.protocols import MemorySource, Source, buildable
 
 
 def find_shared(source: Source, options: SharedOptions, *, seed: int, dtype: str | None) -> SharedReport:
-    """Answer `paramctl shared`: for what can be built by its objects and their memory, else as the records tell.
+    """Answer `paramctl shared`: a checkpoint by the memory that its pickle tells of, else a built model by its objects.
 
     Args:
         source: the model.
@@ -25,12 +25,19 @@ def find_shared(source: Source, options: SharedOptions, *, seed: int, dtype: str
             built and this source builds none.
 
     """
-    if isinstance(source, ModuleSource) or options.by_value or options.survival:
-        from paramctl.tensors import answer_shared
+    if isinstance(source, MemorySource) and not options.survival:
+        return _without_module(source, options, dtype)
+    from paramctl.tensors import answer_shared
 
-        build = partial(buildable(source).build, seed=seed if options.by_value else None, dtype=dtype)
-        return answer_shared.find_shared(build, source.model, options, seed=seed)
-    held, notes = source.contents(dtype=dtype, buffers=True, modules=False)
-    surveyed = MemorySurvey(records=(*held.parameters, *held.buffers))
-    report = make_shared_report(source.model, surveyed, notes=notes)
+    build = partial(buildable(source).build, seed=seed if options.by_value else None, dtype=dtype)
+    return answer_shared.find_shared(build, source.model, options, seed=seed)
+
+
+def _without_module(source: MemorySource, options: SharedOptions, dtype: str | None) -> SharedReport:
+    surveyed, notes = source.survey(dtype=dtype)
+    digests = None
+    if options.by_value:
+        digests, more = source.digests(comparable(surveyed.records))
+        notes = (*notes, *more)
+    report = make_shared_report(source.model, surveyed, digests, notes=notes)
     return with_expectations(report, options, surveyed.places)

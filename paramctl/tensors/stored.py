@@ -37,7 +37,7 @@ def measurer(checkpoint: Checkpoint, options: ListOptions) -> Measure:
         record = records[name]
         if options.values:
             check_readable(checkpoint, record)
-        elif _why_unreadable(checkpoint, record) is not None:
+        elif why_unreadable(checkpoint, record) is not None:
             return None, None
         pieces = checkpoint.locate(record.name)
         stats = reader.measure(record, pieces) if options.measures else None
@@ -147,12 +147,13 @@ def check_readable(checkpoint: Checkpoint, record: ParameterRecord) -> None:
         ParamctlError: saying why.
 
     """
-    why = _why_unreadable(checkpoint, record)
+    why = why_unreadable(checkpoint, record)
     if why is not None:
         raise failure(f"the elements of {record.name} cannot be read: {why}")
 
 
-def _why_unreadable(checkpoint: Checkpoint, record: ParameterRecord) -> str | None:
+def why_unreadable(checkpoint: Checkpoint, record: ParameterRecord) -> str | None:
+    """Tell why the elements of a tensor are not what lies in its file; None where they are."""
     if record.name in checkpoint.unreadable:
         return checkpoint.unreadable[record.name]
     if getattr(torch, record.dtype) in MEASURED:
