@@ -16,7 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 a check found something, 2 the command or its input is wrong, 3 a bug.",
+    epilog=(
+        "Exit codes: 0 done, 1 a check found something, 2 the command or its input is wrong, 3 a bug, 130 interrupted."
+    ),
 )
 app.command("list")(listing.list_parameters)
 app.command("init")(init.init)

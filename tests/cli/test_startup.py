@@ -89,3 +89,8 @@ def test_a_catalog_of_another_torch_is_not_used(monkeypatch, paramctl, write):
     assert paramctl("list", write("layers: [{Linear: [2, 1]}]")).code == 0
     result = paramctl("list", write("layers: [Liner]"))
     assert "did you mean 'Linear'?" in result.err
+
+
+def test_help_names_every_exit_code(process):
+    told = " ".join(process("--help").out.split())
+    assert "0 done, 1 a check found something, 2 the command or its input is wrong, 3 a bug, 130 interrupted." in told
