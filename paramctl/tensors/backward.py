@@ -24,6 +24,7 @@ from paramctl.tensors.graph import trace
 from paramctl.tensors.ledger import Entry, Ledger
 from paramctl.tensors.loss import Objective, Output, find_output
 from paramctl.tensors.statistics import measure
+from paramctl.tensors.surveying import find_tensors
 from paramctl.tensors.timeline import Timeline, recording
 
 
@@ -145,7 +146,7 @@ def run_passes(
         ParamctlError: if forward or backward fails, or if the model returns no tensor.
 
     """
-    parameters = list(net.parameters())
+    parameters = list(find_tensors(net).parameters.values())
     before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
     ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
     arrivals = Arrivals(parameters, keep=wanted.values, hist=wanted.hist, settle=ledger.settle if ledger else None)

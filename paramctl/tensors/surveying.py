@@ -38,7 +38,7 @@ class Tensors(NamedTuple):
 
     paths: list[str]
     modules: list[nn.Module]
-    parameters: dict[int, torch.Tensor]
+    parameters: dict[int, nn.Parameter]
     buffers: dict[int, torch.Tensor]
     repeated: set[int]
 
