@@ -1,4 +1,7 @@
-"""Gradients with statistics and the uses of parameters, beside a bare forward and backward, and naive statistics."""
+"""Gradients with statistics and the uses of parameters, beside a bare forward and backward, and naive statistics.
+
+Each side frees the gradients that it leaves, so that neither pays for those of the other, which ran before it.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,8 @@ def layers(count: int, width: int) -> nn.Sequential:
 
 def run(net: nn.Module, given: torch.Tensor, wanted: Wanted) -> GradientRun:
     """Do what `paramctl grad` does with a model that is built."""
-    net.zero_grad()
     objective = Objective(torch.sum, "the sum of the output")
-    return run_passes(
+    found = run_passes(
         net,
         (given,),
         lambda _: objective,
@@ -40,18 +42,21 @@ def run(net: nn.Module, given: torch.Tensor, wanted: Wanted) -> GradientRun:
         explain=lambda _, error, __=None: failure(str(error)),
         wanted=wanted,
     )
+    net.zero_grad()
+    return found
 
 
 def bare(net: nn.Module, given: torch.Tensor) -> None:
     """Run forward and backward."""
-    net.zero_grad()
     net(given).sum().backward()
+    net.zero_grad()
 
 
 def naive(net: nn.Module, given: torch.Tensor) -> None:
     """Run forward and backward, and take statistics by hand."""
-    bare(net, given)
+    net(given).sum().backward()
     each(seven_calls, [parameter.grad for parameter in net.parameters() if parameter.grad is not None])()
+    net.zero_grad()
 
 
 def memory(program: str) -> float:

@@ -61,8 +61,7 @@ class Histogram:
     counts: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
+class Statistics(NamedTuple):
     """What one pass over a tensor's elements tells.
 
     `mean`, `std` (of the population, correction=0), `min` and `max` are over the finite elements and None where there

@@ -108,8 +108,9 @@ class Arrivals:
     def finish(self) -> None:
         """Measure what was not measured as it arrived."""
         for index, parameter in enumerate(self._parameters):
-            if parameter.grad is not None and index not in self._freed:
-                gradient = dense(parameter.grad)
+            gradient = parameter.grad
+            if gradient is not None and index not in self._freed:
+                gradient = dense(gradient)
                 if self._keep:
                     self.kept[index] = gradient
                 self._take(index, gradient)

@@ -14,7 +14,7 @@ from torch import nn
 
 from paramctl.analysis.health import Traces
 from paramctl.errors import ParamctlError, failure
-from paramctl.records import Statistics
+from paramctl.records import Statistics, join
 from paramctl.tensors import user_code
 from paramctl.tensors.alike import measure_all
 from paramctl.tensors.arriving import Arrivals, dense
@@ -24,6 +24,7 @@ from paramctl.tensors.graph import trace
 from paramctl.tensors.ledger import Entry, Ledger
 from paramctl.tensors.loss import Objective, Output, find_output
 from paramctl.tensors.statistics import measure
+from paramctl.tensors.surveying import find_tensors
 from paramctl.tensors.timeline import Timeline, recording
 
 
@@ -146,8 +147,8 @@ def run_passes(
             parameters.
 
     """
-    named = dict(net.named_parameters())
-    parameters = list(named.values())
+    held = _held(net)
+    parameters = list({id(parameter): parameter for parameter in held.values()}.values())
     before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
     ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
     arrivals = Arrivals(parameters, keep=wanted.values, hist=wanted.hist, settle=ledger.settle if ledger else None)
@@ -157,7 +158,7 @@ def run_passes(
         reached = _one_pass(task, _Lookers(arrivals, ledger, checkup), number, last=number == passes)
         if number < passes:
             arrivals.end_pass()
-    _check_parameters(net, named)
+    _check_parameters(held, _held(net))
     arrivals.finish()
     return GradientRun(
         output_shape=tuple(reached.output.tensor.shape),
@@ -169,7 +170,7 @@ def run_passes(
         norms=arrivals.norms,
         gradients=arrivals.kept,
         uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else None,
-        traces=checkup.traces(_zero(named, arrivals.statistics)) if checkup else None,
+        traces=checkup.traces(_zero(held, parameters, arrivals.statistics)) if checkup else None,
         weights=_weights(parameters, arrivals.statistics) if checkup else None,
     )
 
@@ -182,8 +183,18 @@ def _weights(parameters: Sequence[nn.Parameter], gradients: Sequence[Statistics 
     return measured
 
 
-def _check_parameters(net: nn.Module, before: Mapping[str, nn.Parameter]) -> None:
-    after = dict(net.named_parameters())
+def _held(net: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameter under each of a model's names."""
+    tensors = find_tensors(net)
+    return {
+        join(path, attribute): parameter
+        for path, module in zip(tensors.paths, tensors.modules, strict=True)
+        for attribute, parameter in module._parameters.items()  # noqa: SLF001  the public generators take several times as long
+        if parameter is not None
+    }
+
+
+def _check_parameters(before: Mapping[str, nn.Parameter], after: Mapping[str, nn.Parameter]) -> None:
     changed = [name for name in {**before, **after} if before.get(name) is not after.get(name)]
     if changed:
         more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
@@ -191,10 +202,20 @@ def _check_parameters(net: nn.Module, before: Mapping[str, nn.Parameter]) -> Non
         raise failure(message, hint="if it makes them when it first runs, run the model once before")
 
 
-def _zero(named: Mapping[str, nn.Parameter], statistics: Sequence[Statistics | None]) -> dict[str, nn.Parameter]:
-    """Return the parameters whose gradients are zero."""
-    measured = zip(named.items(), statistics, strict=True)
-    return {name: parameter for (name, parameter), each in measured if each is not None and each.norm == 0}
+def _zero(
+    held: Mapping[str, nn.Parameter], parameters: Sequence[nn.Parameter], statistics: Sequence[Statistics | None]
+) -> dict[str, nn.Parameter]:
+    """Return the parameters whose gradients are zero, by their first names."""
+    zero = {
+        id(parameter)
+        for parameter, each in zip(parameters, statistics, strict=True)
+        if each is not None and each.norm == 0
+    }
+    found: dict[int, str] = {}
+    for name, parameter in held.items():
+        if id(parameter) in zero:
+            found.setdefault(id(parameter), name)
+    return {name: held[name] for name in found.values()}
 
 
 class _Lookers(NamedTuple):

@@ -5,11 +5,10 @@ Most parameters have one name and a storage of their own. They are summed up; on
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import islice
-from operator import le
+from itertools import compress, islice, starmap
+from operator import add, eq, le
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -39,7 +38,7 @@ class Tensors(NamedTuple):
 
     paths: list[str]
     modules: list[nn.Module]
-    parameters: dict[int, torch.Tensor]
+    parameters: dict[int, nn.Parameter]
     buffers: dict[int, torch.Tensor]
     repeated: set[int]
 
@@ -48,14 +47,22 @@ class _Memory(NamedTuple):
     """Where tensors lie.
 
     Attributes:
-        addresses: the address of each tensor's storage; negative, and no address, where no memory stands behind it.
-        sizes: the bytes of the storage at each address.
+        keys: the `id()` of each tensor that has a storage. These lists are no dicts, since each access to a dict of a
+            million addresses waits for memory.
+        addresses: the address of each one's storage; negative, and no address, where no memory stands behind it.
+        sizes: the bytes of that storage.
         odd: the tensors that are not all elements of their storage, each once and in order.
     """
 
-    addresses: dict[int, int]
-    sizes: dict[int, int]
+    keys: list[int]
+    addresses: list[int]
+    sizes: list[int]
     odd: set[int]
+
+    def storages(self, wanted: Container[int]) -> dict[int, _Region]:
+        """Return the storages of those tensors that are wanted."""
+        every = zip(self.keys, self.addresses, self.sizes, strict=True)
+        return {key: _Region(address, nbytes) for key, address, nbytes in every if key in wanted}
 
 
 class _Region(NamedTuple):
@@ -80,34 +87,28 @@ def survey_tensors(tensors: Tensors, *, every: bool = False) -> MemorySurvey:
     """Survey what a module holds; see `survey`."""
     _, _, parameters, buffers, repeated = tensors
     memory, beside = _memory_of(parameters), _memory_of(buffers)
-    sizes = memory.sizes | beside.sizes if buffers else memory.sizes
-    regions = _regions(sizes)
-    kept = (
-        parameters
-        if every
-        else _with_company(parameters, repeated, memory, regions.keys() | set(beside.addresses.values()))
-    )
-    numbers = _Numbers(sizes, regions)
+    regions = _regions([*memory.addresses, *beside.addresses], [*memory.sizes, *beside.sizes])
+    kept = parameters if every else _with_company(parameters, repeated, memory, regions.keys() | set(beside.addresses))
+    storages, numbers = memory.storages(kept), _Numbers(regions)
     places = _places(tensors, kept.keys(), "_parameters") if kept else {}
     buffer_places = _places(tensors, buffers.keys(), "_buffers") if kept and buffers else {}
     records = [
-        _record(tensor, places[key], "parameter", numbers.span(tensor, memory.addresses.get(key)))
+        _record(tensor, places[key], "parameter", numbers.span(tensor, storages.get(key)))
         for key, tensor in kept.items()
     ]
     identities = {record.name: key for record, key in zip(records, kept, strict=True)}
     order = {join(path, attribute): number for key in kept for number, path, attribute, _ in places[key]}
     records += [
-        _record(buffers[key], buffer_places[key], "buffer", numbers.span(buffers[key], address))
-        for key, address in beside.addresses.items()
-        if numbers.has(address)
+        _record(buffers[key], buffer_places[key], "buffer", numbers.span(buffers[key], storage))
+        for key, storage in beside.storages(buffers).items()
+        if numbers.has(storage)
     ]
-    alone = {key: tensor for key, tensor in parameters.items() if key not in kept}
     return MemorySurvey(
         records=records,
         identities=identities,
         order=order,
-        alone_numel=sum(map(torch.Tensor.numel, alone.values())),
-        alone_nbytes=sum([_nbytes(tensor, memory.addresses.get(key), sizes) for key, tensor in alone.items()]),
+        alone_numel=_beyond(kept, parameters, torch.Tensor.numel),
+        alone_nbytes=_beyond(kept, parameters, bytes_of),
     )
 
 
@@ -115,12 +116,19 @@ def _with_company(
     parameters: Mapping[int, torch.Tensor], repeated: AbstractSet[int], memory: _Memory, meeting: AbstractSet[int]
 ) -> dict[int, torch.Tensor]:
     """Return the parameters with several names, or with a storage that holds anything but their elements, each once."""
-    tensors_at = Counter(memory.addresses.values()) if len(memory.sizes) < len(memory.addresses) else {}
-    shared = {address for address, count in tensors_at.items() if count > 1} | (meeting & memory.sizes.keys())
+    shared = _repeated(memory.addresses) | meeting
     keys = repeated | memory.odd
     if shared:
-        keys |= {key for key, address in memory.addresses.items() if address in shared}
-    return {key: tensor for key, tensor in parameters.items() if key in keys}
+        pairs = zip(memory.keys, memory.addresses, strict=True)
+        keys |= {key for key, address in pairs if address in shared}
+    return {key: parameters[key] for key in filter(keys.__contains__, parameters)}
+
+
+def _beyond(
+    kept: Mapping[int, torch.Tensor], parameters: Mapping[int, torch.Tensor], size: Callable[[torch.Tensor], int]
+) -> int:
+    """Return the size of all parameters but those that are kept."""
+    return sum(map(size, parameters.values())) - sum(map(size, kept.values()))
 
 
 def find_tensors(root: nn.Module) -> Tensors:
@@ -130,7 +138,6 @@ def find_tensors(root: nn.Module) -> Tensors:
     every = [tensor for module in modules for tensor in module._parameters.values()]  # noqa: SLF001
     keys = list(map(id, every))
     parameters: dict[int, Any] = dict(zip(keys, every, strict=True))
-    repeated = {key for key, times in Counter(keys).items() if times > 1} if len(parameters) < len(keys) else set()
     parameters.pop(id(None), None)
     buffers = {
         id(buffer): buffer
@@ -139,7 +146,13 @@ def find_tensors(root: nn.Module) -> Tensors:
         for buffer in module._buffers.values()  # noqa: SLF001
         if buffer is not None
     }
-    return Tensors(paths, modules, parameters, buffers, repeated - {id(None)})
+    return Tensors(paths, modules, parameters, buffers, _repeated(keys) - {id(None)})
+
+
+def _repeated(numbers: list[int]) -> set[int]:
+    """Return the numbers that are there more than once; those of objects made in a row are all but sorted."""
+    ordered = sorted(numbers)
+    return set(compress(ordered, map(eq, ordered, islice(ordered, 1, None))))
 
 
 def _places(
@@ -166,7 +179,7 @@ def find_repeated(root: nn.Module) -> dict[int, list[Place]]:
 
 def _memory_of(tensors: Mapping[int, torch.Tensor]) -> _Memory:
     """Return where tensors lie that have a storage."""
-    addresses, sizes, odd = memory = _Memory({}, {}, set())
+    keys, addresses, sizes, odd = memory = _Memory([], [], [], set())
     for key, tensor in tensors.items():
         try:
             storage = tensor.untyped_storage()
@@ -177,70 +190,67 @@ def _memory_of(tensors: Mapping[int, torch.Tensor]) -> _Memory:
             address = -storage._cdata  # noqa: SLF001  torch has no public identity of a storage
         elif not tensor.is_cpu:
             address += (tensor.get_device() + 1) << _ADDRESS_BITS
-        addresses[key] = address
-        sizes[address] = nbytes = storage.nbytes()
+        keys.append(key)
+        addresses.append(address)
+        nbytes = storage.nbytes()
+        sizes.append(nbytes)
         if nbytes != tensor.nbytes or not tensor.is_contiguous():
             odd.add(key)
     return memory
 
 
-def _nbytes(tensor: torch.Tensor, address: int | None, sizes: Mapping[int, int]) -> int:
-    """Return the bytes of a tensor that is alone in its storage, if it has one."""
-    return bytes_of(tensor) if address is None else sizes[address]
-
-
-def _regions(sizes: Mapping[int, int]) -> dict[int, _Region]:
+def _regions(addresses: Sequence[int], sizes: Sequence[int]) -> dict[int, _Region]:
     """Return, by the address of each storage that meets another one, the memory that they lie in.
 
     Arrays of other libraries become storages of torch's that know nothing of each other.
     """
-    addresses = sorted([address for address in sizes if address > 0])
-    ends = [address + sizes[address] for address in addresses]
-    if all(map(le, ends, islice(addresses, 1, None))):
+    storages = sorted([(start, nbytes) for start, nbytes in zip(addresses, sizes, strict=True) if start > 0])
+    ends = list(starmap(add, storages))
+    if all(map(le, ends, [start for start, _ in islice(storages, 1, None)])):
         return {}
-    regions: list[list[int]] = []
+    regions: list[list[tuple[int, int]]] = []
     end = 0
-    for address, its_end in zip(addresses, ends, strict=True):
-        if address < end:
-            regions[-1].append(address)
-        else:
-            regions.append([address])
+    for storage, its_end in zip(storages, ends, strict=True):
+        if storage[0] >= end:
+            regions.append([storage])
+        elif storage != regions[-1][-1]:
+            regions[-1].append(storage)
         end = max(end, its_end)
     found: dict[int, _Region] = {}
     for region in regions:
         if len(region) > 1:
-            nbytes = max(address + sizes[address] for address in region) - region[0]
-            found |= dict.fromkeys(region, _Region(region[0], nbytes))
+            start, _ = region[0]
+            whole = _Region(start, max(starmap(add, region)) - start)
+            found |= dict.fromkeys([address for address, _ in region], whole)
     return found
 
 
 class _Numbers:
     """Numbers storages from 0 as they are met; storages that meet are one."""
 
-    def __init__(self, sizes: Mapping[int, int], regions: Mapping[int, _Region]) -> None:
-        self.sizes = sizes
+    def __init__(self, regions: Mapping[int, _Region]) -> None:
         self.regions = regions
         self.numbers: dict[int, int] = {}
 
-    def has(self, address: int) -> bool:
-        """Tell whether the storage at an address has been met."""
-        return self.region(address).start in self.numbers
+    def has(self, storage: _Region) -> bool:
+        """Tell whether a storage has been met."""
+        return self.region(storage).start in self.numbers
 
-    def region(self, address: int) -> _Region:
-        return self.regions.get(address) or _Region(address, self.sizes[address])
+    def region(self, storage: _Region) -> _Region:
+        return self.regions.get(storage.start, storage)
 
-    def span(self, tensor: torch.Tensor, address: int | None) -> StorageSpan | None:
+    def span(self, tensor: torch.Tensor, storage: _Region | None) -> StorageSpan | None:
         """Return the memory of a tensor."""
-        if address is None or tensor.layout is not torch.strided or tensor.is_nested:
+        if storage is None or tensor.layout is not torch.strided or tensor.is_nested:
             return None
-        region = self.region(address)
+        region = self.region(storage)
         return StorageSpan(
             storage=self.numbers.setdefault(region.start, len(self.numbers)),
             offset=int(tensor.storage_offset()),
             strides=tensor.stride(),
             itemsize=tensor.element_size(),
             storage_nbytes=region.nbytes,
-            base=address - region.start,
+            base=storage.start - region.start,
         )
 
 

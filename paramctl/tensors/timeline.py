@@ -22,6 +22,8 @@ from torch.autograd.graph import Node
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
+from paramctl.tensors.collect import named_modules
+
 _next_number: Callable[[], int] = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]  # noqa: SLF001  only torch's own code has needed it
 
 
@@ -47,6 +49,13 @@ class ModuleCall:
         before = self.caller.chain() if self.caller else []
         return [*before, self]
 
+    def of(self, module: nn.Module) -> ModuleCall | None:
+        """Return the innermost call of a module that was running, this one or one around it."""
+        call: ModuleCall | None = self
+        while call is not None and call.module is not module:
+            call = call.caller
+        return call
+
 
 class Origin(NamedTuple):
     """What made a node: the call that was running, None for code outside the model; and the operation's name."""
@@ -69,6 +78,7 @@ class Timeline:
     _operations: list[tuple[int, Callable[..., Any]]] = field(default_factory=list)
     _switches: list[int] = field(default_factory=list)
     _calls: list[ModuleCall | None] = field(default_factory=list)
+    _origins: dict[int, Origin] = field(default_factory=dict)
 
     def note_operation(self, start: int, end: int, function: Callable[..., Any]) -> None:
         """Remember that a function made the nodes from `start` to before `end`."""
@@ -88,10 +98,14 @@ class Timeline:
     def origin(self, node: Node) -> Origin:
         """Return what made a node; of one that no operation made, the operation is its name."""
         number = number_of(node)
+        known = self._origins.get(number)
+        if known is not None:
+            return known
         index = self.operation_at(number)
         name = _node_name(node) if index is None else _function_name(self._operations[index][1])
         switch = bisect_right(self._switches, number) - 1
-        return Origin(self._calls[switch] if switch >= 0 else None, name)
+        self._origins[number] = origin = Origin(self._calls[switch] if switch >= 0 else None, name)
+        return origin
 
 
 def number_of(node: Node) -> int:
@@ -152,29 +166,29 @@ class _Operations(TorchFunctionMode):
 @contextmanager
 def _calls_noted(timeline: Timeline, watch: Watch | None) -> Iterator[None]:
     thread = get_ident()
-    running: list[ModuleCall] = []
+    running: ModuleCall | None = None
 
     def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        nonlocal running
         if get_ident() != thread:
             timeline.elsewhere.add(id(module))
             return
-        caller = running[-1] if running else None
-        call = ModuleCall(module, caller, caller.calls if caller else 0)
+        caller, running = running, ModuleCall(module, running, running.calls if running else 0)
         if caller:
             caller.calls += 1
-        running.append(call)
-        timeline.note_switch(call)
+        timeline.note_switch(running)
         if watch is not None:
-            watch.entered(call, inputs)
+            watch.entered(running, inputs)
 
     def leave(module: nn.Module, _: tuple[Any, ...], output: Any) -> None:
-        if get_ident() != thread or not any(call.module is module for call in reversed(running)):
+        nonlocal running
+        call = running.of(module) if running and get_ident() == thread else None
+        if call is None:
             return
-        while (call := running.pop()).module is not module:
-            pass
+        running = call.caller
         if watch is not None:
             watch.left(call, output)
-        timeline.note_switch(running[-1] if running else None)
+        timeline.note_switch(running)
 
     handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
     try:
@@ -188,7 +202,9 @@ class Paths:
     """The paths of the modules of a model, by the calls of them."""
 
     def __init__(self, root: nn.Module) -> None:
-        self._first: dict[int, str] = {id(module): path for path, module in root.named_modules()}
+        self._first: dict[int, str] = {}
+        for path, module in named_modules(root):
+            self._first.setdefault(id(module), path)
         self._inside: dict[int, dict[int, str]] = {}
         self._steps: dict[int, list[str]] = {}
         self._known: dict[ModuleCall, str] = {}

@@ -103,7 +103,7 @@ class TestJson:
 
     def test_a_histogram_stands_beside_the_statistics(self):
         histogram = Histogram(edges=(0.0, 0.5, 1.0), counts=(1, 2))
-        report = replace(listing(stats=replace(STATS, histogram=histogram)), with_histograms=True)
+        report = replace(listing(stats=STATS._replace(histogram=histogram)), with_histograms=True)
         (row,) = parsed(report)["parameters"]
         assert list(row["stats"]) == STATISTICS
         assert row["histogram"] == {"edges": [0.0, 0.5, 1.0], "counts": [1, 2]}
@@ -191,7 +191,7 @@ class TestCsvAndMarkdown:
         assert [name for name in rows[0] if name.startswith("hist")] == ["histogram.edges", "histogram.counts"]
         assert {row["histogram.counts"] for row in rows} == {""}
         report = replace(
-            listing(stats=replace(STATS, histogram=Histogram(edges=(0.0, 1.0), counts=(2,)))), with_histograms=True
+            listing(stats=STATS._replace(histogram=Histogram(edges=(0.0, 1.0), counts=(2,)))), with_histograms=True
         )
         (row,) = self.rows(report)
         assert (row["histogram.edges"], row["histogram.counts"]) == ("[0.0, 1.0]", "[2]")
