@@ -57,9 +57,9 @@ def _body(data: TableData, widths: Sequence[int], console: Console, room: int) -
     """Yield the lines of every row."""
     pairs = list(zip(data.columns, widths, strict=True))
     if all(map(is_ascii, data.columns)):  # none is too wide for its column: it would have been broken
-        line = GAP.join(f"%{'' if column.justify == 'right' else '-'}{width}s" for column, width in pairs) + "\n"
-        lines = map(line.__mod__, data.rows())
-        while piece := "".join(islice(lines, _AT_ONCE)):
+        form = GAP.join(f"%{'' if column.justify == 'right' else '-'}{width}s" for column, width in pairs) + "\n"
+        texts = map(form.__mod__, data.rows())
+        while piece := "".join(islice(texts, _AT_ONCE)):
             yield piece
         return
     render = _span_renderer(console)
