@@ -8,7 +8,7 @@ from typing import Any
 
 from paramctl.errors import failure, nearest
 from paramctl.reports.health import CHECKS, Check
-from paramctl.spec.model import MAX_SEED, MIN_SEED
+from paramctl.spec.seeds import MAX_SEED, MIN_SEED
 
 _RULES_FORM = 'rules are a mapping such as {"*.bias": "zeros"}, or pairs such as [("*.bias", "zeros")]'
 

@@ -27,10 +27,20 @@ def in_model_order(records: Sequence[ParameterRecord], runs: int = 1) -> Sequenc
     if sum(map(gt, names, names[1:])) >= runs:
         return records
     modules = [record.module for record in records]
-    keys = {module: _padded(module) for module in dict.fromkeys(modules)}
-    return [records[i] for i in sorted(range(len(names)), key=[keys[module] for module in modules].__getitem__)]
+    keys = _padded(modules)
+    return [records[i] for i in sorted(range(len(names)), key=keys.__getitem__)]
 
 
-def _padded(path: str) -> str:
-    """Return a path whose numbers are sorted as numbers when it is sorted as a text."""
-    return ".".join([part.zfill(_DIGITS) if part.isdigit() else part for part in path.split(".")])
+def _padded(paths: Sequence[str]) -> list[str]:
+    """Return paths whose numbers are sorted as numbers when they are sorted as texts.
+
+    What several of them begin or end with is looked at once.
+    """
+    split = [path.rpartition(".") for path in paths]
+    parents = {parent: ".".join(map(_padded_part, parent.split("."))) for parent in {parent for parent, _, _ in split}}
+    lasts = {last: _padded_part(last) for last in {last for _, _, last in split}}
+    return [f"{parents[parent]}{dot}{lasts[last]}" for parent, dot, last in split]
+
+
+def _padded_part(part: str) -> str:
+    return part.zfill(_DIGITS) if part.isdigit() else part

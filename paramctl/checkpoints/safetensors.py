@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from math import prod
-from operator import sub
+from operator import mul, sub
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -178,7 +178,7 @@ def _all_right(
 
 
 def _fit(codes: Sequence[str], shapes: Sequence[list[int]], starts: Sequence[int], ends: Sequence[int]) -> bool:
-    sizes = [prod(shape) * _SIZES[code] for code, shape in zip(codes, shapes, strict=True)]
+    sizes = list(map(mul, map(prod, shapes), map(_SIZES.__getitem__, codes)))
     return 0 not in sizes and sizes == list(map(sub, ends, starts))
 
 

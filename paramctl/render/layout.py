@@ -7,7 +7,7 @@ up by itself; a row that it cannot (wide characters, spaces at the end) it leave
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -17,6 +17,8 @@ from paramctl.render.table import GAP, Cell, Column, Span, TableData, plain, ric
 
 LONG = 200
 """The number of rows from which a table is lined up without Rich."""
+_AT_ONCE = 1000
+"""How many of its rows are one piece of text."""
 
 
 def table_text(data: TableData, console: Console) -> Iterator[str]:
@@ -55,8 +57,10 @@ def _body(data: TableData, widths: Sequence[int], console: Console, room: int) -
     """Yield the lines of every row."""
     pairs = list(zip(data.columns, widths, strict=True))
     if all(map(is_ascii, data.columns)):  # none is too wide for its column: it would have been broken
-        line = GAP.join(f"{{:{'>' if column.justify == 'right' else '<'}{width}}}" for column, width in pairs) + "\n"
-        yield from (line.format(*row) for row in data.rows())
+        form = GAP.join(f"%{'' if column.justify == 'right' else '-'}{width}s" for column, width in pairs) + "\n"
+        texts = map(form.__mod__, data.rows())
+        while piece := "".join(islice(texts, _AT_ONCE)):
+            yield piece
         return
     render = _span_renderer(console)
     for row in data.rows():

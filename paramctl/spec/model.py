@@ -24,9 +24,6 @@ LOSSES: tuple[Loss, ...] = ("sum", "mean", "mse", "cross_entropy")
 MAX_NAMES = 5_000_000
 """The most parameter names a model may have, counting `Repeat` and every alias."""
 
-MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
-"""The seeds that `torch.manual_seed` takes."""
-
 
 @dataclass(frozen=True, slots=True)
 class DtypeName:

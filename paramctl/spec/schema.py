@@ -9,7 +9,8 @@ from paramctl.scheme_options import Option
 from paramctl.schemes import SCHEMES
 from paramctl.spec.catalog import Catalog
 from paramctl.spec.layer_schema import IMPORT_PATH, LAYERS, Schema, layer_definitions
-from paramctl.spec.model import FILLS, LOSSES, MAX_SEED, MIN_SEED
+from paramctl.spec.model import FILLS, LOSSES
+from paramctl.spec.seeds import MAX_SEED, MIN_SEED
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 

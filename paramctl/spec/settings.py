@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from paramctl.errors import nearest
 from paramctl.records import FLOATING_DTYPES
 from paramctl.spec.document import Node, ScalarNode, SequenceNode
-from paramctl.spec.model import LOSSES, MAX_SEED, MIN_SEED, Located, Loss
+from paramctl.spec.model import LOSSES, Located, Loss
 from paramctl.spec.paths import Path, step
 from paramctl.spec.reading import Mistakes, shown
+from paramctl.spec.seeds import MAX_SEED, MIN_SEED
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ import pytest
 from paramctl.analysis import listing
 from paramctl.cli.commands.grad import LossName
 from paramctl.cli.commands.listing import SortKey
-from paramctl.spec.model import LOSSES, MAX_SEED, MIN_SEED
+from paramctl.spec.model import LOSSES
+from paramctl.spec.seeds import MAX_SEED, MIN_SEED
 
 MLP = "example:mlp"
 

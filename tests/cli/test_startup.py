@@ -10,7 +10,8 @@ TELL = (
     "import sys\n"
     "from paramctl.cli.main import run\n"
     "code = run(sys.argv[1:])\n"
-    "print([name for name in ('torch', 'pydantic', 'numpy') if name in sys.modules], file=sys.stderr)\n"
+    "print([name for name in ('torch', 'pydantic', 'numpy', 'paramctl.spec.model') if name in sys.modules], "
+    "file=sys.stderr)\n"
     "sys.exit(code)"
 )
 
@@ -71,6 +72,12 @@ def test_what_can_be_answered_without_torch_is(words, code, process, write):
 @pytest.mark.parametrize("words", [["--help"], ["--version"]], ids=" ".join)
 def test_help_and_version_do_without_pydantic(words, process):
     assert process(*words, code=TELL).err.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", ["list", "shared"])
+def test_a_checkpoint_needs_nothing_of_specs(command, process):
+    save_file({"w": torch.ones(1)}, "x.safetensors")
+    assert "paramctl.spec.model" not in process(command, "x.safetensors", code=TELL).err.splitlines()[-1]
 
 
 def test_importing_the_package_imports_no_torch(process):

@@ -90,10 +90,11 @@ def test_both_layouts_are_equal_whatever_the_cells_hold(rows, width):
 
 
 def test_a_long_table_comes_in_pieces():
-    data = TableData((Column("name", [f"{i}.weight" for i in range(1000)], folds=True),))
-    pieces = list(table_text(data, console(80, color=False)))
-    assert len(pieces) == 1001
-    assert pieces[1].rstrip() == "0.weight"
+    data = TableData((Column("name", [f"{i}.weight" for i in range(10_000)], folds=True),))
+    head, *pieces = table_text(data, console(80, color=False))
+    assert head.startswith("name")
+    assert len(pieces) >= 10
+    assert [line.rstrip() for piece in pieces for line in piece.splitlines()] == [f"{i}.weight" for i in range(10_000)]
 
 
 def test_numbers_are_never_cut():
