@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from traceback import walk_tb
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,45 +22,10 @@ from paramctl.tensors.checkup import Checkup
 from paramctl.tensors.graph import trace
 from paramctl.tensors.ledger import Entry, Ledger
 from paramctl.tensors.loss import Objective, Output, find_output
+from paramctl.tensors.running import Explain, Running, modules_in
 from paramctl.tensors.statistics import measure
 from paramctl.tensors.surveying import find_tensors
 from paramctl.tensors.timeline import Timeline, recording
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A module whose forward has begun, and what it was given."""
-
-    module: nn.Module
-    inputs: tuple[Any, ...]
-
-    @property
-    def tensors(self) -> list[torch.Tensor]:
-        """The tensors among what it was given."""
-        return [each for each in self.inputs if isinstance(each, torch.Tensor)]
-
-    def __str__(self) -> str:
-        """Name what it was given: the shapes of tensors, the types of everything else that may hold some."""
-        shown = [
-            str(list(each.shape)) if isinstance(each, torch.Tensor) else f"a {type(each).__name__}"
-            for each in self.inputs
-            if isinstance(each, torch.Tensor | tuple | list | dict)
-        ]
-        return " and ".join(shown) or "no tensor"
-
-
-class Explain(Protocol):
-    """Makes the error for a failure in a pass."""
-
-    def __call__(self, running: Sequence[Running], error: BaseException, operation: str | None = None) -> ParamctlError:
-        """Make the error.
-
-        Args:
-            running: the modules that were running, outermost first; in backward, when the operation was called.
-            error: what was raised.
-            operation: the operation whose backward failed; None where forward did.
-
-        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +217,7 @@ class _Task:
             try:
                 returned = self.net(*_copied(list(self.inputs)), **_copied(dict(self.keywords)))
             except (Exception, SystemExit) as error:
-                raise self.explain(list(_running(error)), error) from error
+                raise self.explain(list(modules_in(error)), error) from error
             output = find_output(returned, wants_loss=self.wants_loss)
             if output is None:
                 raise failure(f"the model returned no tensor but {type(returned).__name__}")
@@ -327,11 +291,3 @@ def _check_loss(loss: object) -> None:
         raise failure(f"the loss is {got}, and backward needs a tensor of one element")
     if loss.is_complex():
         raise failure("the loss is a complex number, and backward needs a real one")
-
-
-def _running(error: BaseException) -> Iterator[Running]:
-    """Yield the modules that an exception went through, outermost first."""
-    for frame, _ in walk_tb(error.__traceback__):
-        if frame.f_code is nn.Module._wrapped_call_impl.__code__:  # noqa: SLF001  what `net(...)` calls
-            held = frame.f_locals
-            yield Running(held["self"], (*held["args"], *held["kwargs"].values()))

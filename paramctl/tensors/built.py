@@ -16,7 +16,7 @@ from paramctl.tensors.defaults import Programs
 from paramctl.tensors.unregistered import take_full_inventory
 
 if TYPE_CHECKING:
-    from paramctl.tensors.backward import Explain
+    from paramctl.tensors.running import Explain
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from paramctl.spec.shapes import shape_taken_by
 from paramctl.tensors import user_code
 
 if TYPE_CHECKING:
-    from paramctl.tensors.backward import Explain, Running
+    from paramctl.tensors.running import Explain, Running
 
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 

@@ -13,7 +13,7 @@ from paramctl.spec.shapes import first_layer, misfit, shape_taken
 from paramctl.tensors import user_code
 
 if TYPE_CHECKING:
-    from paramctl.tensors.backward import Explain, Running
+    from paramctl.tensors.running import Explain, Running
 
 
 def input_hint(spec: Spec) -> str:
