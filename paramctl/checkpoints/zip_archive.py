@@ -44,6 +44,9 @@ class ZipArchive(NamedTuple):
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
             message = f"the record is compressed, to {info.compress_size:,} of {info.file_size:,} bytes"
             raise file.wrong(f"{message}; torch.save compresses none", tensor=info.filename)
+        if not 0 <= info.header_offset < file.size:
+            message = f"the record begins at byte {info.header_offset:,}; the file has {file.size:,}"
+            raise file.wrong(message, tensor=info.filename)
         local = file.read(info.header_offset, _LOCAL.size)
         if len(local) < _LOCAL.size or local[:4] != SIGNATURE:
             raise file.wrong(f"there is no header of the record {info.filename}", byte=info.header_offset)
@@ -66,7 +69,7 @@ def read_archive(file: OpenFile) -> ZipArchive:
     try:
         with zipfile.ZipFile(io.BufferedReader(_Stream(file))) as archive:
             infos = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError, EOFError, ValueError, OverflowError) as error:
         raise file.wrong(f"the zip archive is damaged: {error}") from None
     records = {_inside(info.filename): info for info in infos}
     if len(records) < len(infos):

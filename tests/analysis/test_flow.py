@@ -26,6 +26,6 @@ def test_a_layer_has_the_norm_of_its_own_parameters_in_model_order():
 
 def test_a_layer_with_an_element_that_is_not_finite_has_no_norm():
     finite = row("a.bias", 1.0)
-    broken = replace(finite, name="a.weight", grad=replace(finite.grad, nan=1))
+    broken = replace(finite, name="a.weight", grad=finite.grad._replace(nan=1))
     (layer,) = measure_flow([broken, finite])
     assert math.isnan(layer.norm)

@@ -291,6 +291,15 @@ class TestObjectsThatAreNoTensors:
 
 
 class TestDamage:
+    @pytest.mark.parametrize("offset", [2**64 - 1, 2**63, 2**40])
+    def test_records_that_begin_outside_the_file_are_refused(self, offset, refused):
+        stream = io.BytesIO()
+        torch.save({"w": torch.ones(3)}, stream)
+        content = bytearray(stream.getvalue())
+        end = content.rindex(b"PK\x06\x06")
+        content[end + 48 : end + 56] = struct.pack("<Q", offset)  # where the list of records begins
+        assert "begins at byte" in refused(bytes(content)) or "damaged" in refused(bytes(content))
+
     @pytest.mark.parametrize("new_form", FORMS)
     def test_a_file_that_was_cut_anywhere_is_refused(self, new_form, refused):
         stream = io.BytesIO()
