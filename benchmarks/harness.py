@@ -20,11 +20,12 @@ PARAMCTL = str(Path(sys.executable).with_name("paramctl"))
 
 @dataclass(frozen=True)
 class Contender:
-    """A command with a name, and the exit code that it must end with."""
+    """A command with a name, the exit code that it must end with, and the file that it writes, removed afterwards."""
 
     name: str
     words: Sequence[str]
     code: int = 0
+    writes: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ def measure_once(contender: Contender) -> tuple[float, int]:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != contender.code:
         raise SystemExit(f"{' '.join(contender.words)} ended with {child.returncode}, not {contender.code}")
+    if contender.writes is not None:
+        contender.writes.unlink()
     return seconds, usage.ru_maxrss * 1024
 
 

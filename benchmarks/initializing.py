@@ -50,21 +50,24 @@ class _Bench:
         ours, theirs = (self.directory / f"{name}.safetensors" for name in ("paramctl", "script"))
         count = sum(inputs * outputs + outputs for inputs, outputs in sizes)
         words = ",".join(f"{inputs}x{outputs}" for inputs, outputs in sizes)
+        alone_file = self.directory / "bytes"
         alone = [
             Contender(
                 "the random numbers alone", self.alone("random", "normal" if scheme in NORMAL else "uniform", count)
             ),
-            Contender("the writing alone", self.alone("writing", self.directory / "bytes", 4 * count)),
+            Contender("the writing alone", self.alone("writing", alone_file, 4 * count), writes=alone_file),
         ]
         compare(
             " ".join(("init", scheme, *options, f"of {count:,} parameters{', written' if written else ''}")),
             Contender(
                 "paramctl init",
                 [PARAMCTL, "init", str(spec), "--scheme", scheme, *options, *(["--out", str(ours)] if written else [])],
+                writes=ours if written else None,
             ),
             Contender(
                 "build, loop, look, save_file",
                 python(str(RIVALS / "naive_initializing.py"), scheme, words, *([str(theirs)] if written else [])),
+                writes=theirs if written else None,
             ),
             runs=runs,
             target=target,

@@ -17,6 +17,11 @@ MAX_DIRECTORY: Final = 100_000_000
 _LOCAL: Final = struct.Struct("<4sHHHHHIIIHH")
 _END: Final = struct.Struct("<4sHHHHIIH")
 _LONGEST_COMMENT: Final = 2**16
+_DAMAGED: Final = (
+    *(zipfile.BadZipFile, NotImplementedError, struct.error),
+    *(OSError, EOFError, OverflowError, ValueError),
+)
+"""What Python's zipfile raises where an archive is damaged."""
 
 
 class Extent(NamedTuple):
@@ -69,7 +74,7 @@ def read_archive(file: OpenFile) -> ZipArchive:
     try:
         with zipfile.ZipFile(io.BufferedReader(_Stream(file))) as archive:
             infos = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError, EOFError, ValueError, OverflowError) as error:
+    except _DAMAGED as error:
         raise file.wrong(f"the zip archive is damaged: {error}") from None
     records = {_inside(info.filename): info for info in infos}
     if len(records) < len(infos):

@@ -35,8 +35,6 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
 """The format's name of each dtype that it can hold."""
 
 _ALIGNMENT = 8
-_PIECE: Final = 2**15
-"""Bytes of one write. For a longer one Linux looks for as much contiguous memory, which takes several times as long."""
 _MAX_HEADER = 100_000_000
 """The longest header, in bytes, that the library reads."""
 
@@ -96,7 +94,7 @@ def _reserve(descriptor: int, size: int) -> None:
 
 def _write_at(descriptor: int, memory: memoryview, offset: int) -> None:
     while memory:
-        written = os.pwrite(descriptor, memory[:_PIECE], offset)
+        written = os.pwrite(descriptor, memory, offset)
         memory, offset = memory[written:], offset + written
 
 
