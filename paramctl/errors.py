@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -92,3 +92,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
         return None
     *others, last = suggested
     return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """List the first of some names for a message, and count the others."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

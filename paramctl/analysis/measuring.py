@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from paramctl.errors import few
 from paramctl.records import ParameterRecord, Statistics
 
 
@@ -16,8 +17,4 @@ def notes_on_unmeasured(measured: Iterable[tuple[ParameterRecord, Statistics | N
             if record.kind == "tensor":
                 reason = "what lies in the checkpoint is not its elements: it is sparse, packed, quantized or on meta"
             names.setdefault(reason, []).append(record.name)
-    return [f"{_some(each)}: no statistics, since {reason}" for reason, each in names.items()]
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if names[3:] else "")
+    return [f"{few(each)}: no statistics, since {reason}" for reason, each in names.items()]

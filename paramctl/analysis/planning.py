@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from paramctl.errors import ParamctlError, Problem
+from paramctl.errors import ParamctlError, Problem, few
 from paramctl.fans import Fans
 from paramctl.globs import compile_glob
 from paramctl.records import FLOATING_DTYPES, ParameterRecord
@@ -128,8 +128,7 @@ def _notes_on_unwritten(plans: Iterable[InitPlan]) -> list[str]:
             listed.append(f"{record.name}{part}")
     if not listed:
         return []
-    named = ", ".join(listed[:3]) + (f" and {len(listed) - 3:,} more" if listed[3:] else "")
-    return [f"{named}: never written by the layer; zeros here, anything elsewhere"]
+    return [f"{few(listed)}: never written by the layer; zeros here, anything elsewhere"]
 
 
 def _misfit(rule: InitRule, target: InitTarget, reason: str) -> Problem:

@@ -7,6 +7,7 @@ from math import prod
 from typing import NamedTuple
 
 from paramctl.analysis.footprints import Footprint, TooIrregularError, cover, footprint_of
+from paramctl.errors import few
 from paramctl.records import ParameterRecord
 from paramctl.reports.shared import DividedStorage
 
@@ -189,4 +190,4 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     """Write names as a list in a sentence; many are counted."""
     if len(names) <= most:
         return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-    return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+    return few(names, most)

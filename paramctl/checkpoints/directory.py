@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from paramctl.errors import failure
+from paramctl.errors import failure, few
 
 DCP_METADATA: Final = ".metadata"
 """The file that tells a directory of torch.distributed.checkpoint."""
@@ -40,9 +40,8 @@ def find_checkpoint(directory: Path, model: str) -> Path | None:
     for patterns in _PRECEDENCE:
         found = [name for name in names if any(Path(name).match(pattern) for pattern in patterns)]
         if len(found) > 1:
-            listed = ", ".join(str(directory / name) for name in found[:_MOST_LISTED])
-            more = f" and {len(found) - _MOST_LISTED:,} more" if len(found) > _MOST_LISTED else ""
-            raise failure(f"{model} holds {len(found)} checkpoints", where="MODEL", hint=f"name one: {listed}{more}")
+            listed = few([str(directory / name) for name in found], _MOST_LISTED)
+            raise failure(f"{model} holds {len(found)} checkpoints", where="MODEL", hint=f"name one: {listed}")
         if found:
             return directory / found[0]
     return None

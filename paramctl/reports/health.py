@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
+from paramctl.errors import few
 from paramctl.reports.base import Row
 
 Check: TypeAlias = Literal["nan", "exploding", "vanishing", "dead", "unused", "frozen", "ratio"]
-_MOST_NAMED = 3
 CHECKS: Final[tuple[Check, ...]] = get_args(Check)
 
 
@@ -50,9 +50,7 @@ class Finding:
 
     def named(self) -> str:
         """Name the first of the parameters, and count the others."""
-        shown = ", ".join(self.parameters[:_MOST_NAMED])
-        hidden = len(self.parameters) - _MOST_NAMED
-        return f"{shown} and {hidden:,} more" if hidden > 0 else shown
+        return few(self.parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from paramctl.errors import failure
+from paramctl.errors import failure, few
 from paramctl.files import replacing
 from paramctl.records import join
 from paramctl.shards import index_path, older_files, shard_path, split
@@ -139,19 +139,15 @@ def _on_ties(target: Target, names: Mapping[int, list[str]]) -> Iterator[str]:
         restored = "safetensors.torch.load_model restores the tie"
         if target.shards:
             restored = "a model that ties them itself takes each shard by load_state_dict(shard, strict=False)"
-        yield f"{_few(tied)}: stored under the first of its names; {restored}"
+        yield f"{few(tied)}: stored under the first of its names; {restored}"
 
 
 def _on_older_files(target: Target) -> Iterator[str]:
     if target.older:
-        yield f"removed {_few([str(path) for path in target.older])}, of the model that was there before"
+        yield f"removed {few([str(path) for path in target.older])}, of the model that was there before"
     index = index_path(target.out)
     if not target.shards and target.out.suffix == ".safetensors" and index.is_file():
         yield f"{index} stands beside {target.out.name}, and some loaders of the directory take the model that it lists"
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if names[3:] else "")
 
 
 @contextmanager
