@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 import torch
 
+from paramctl.checkpoints.safetensors import DTYPES, MAX_HEADER
 from paramctl.errors import failure
 from paramctl.render import text
 from paramctl.tensors.collect import bytes_of, dtype_name
@@ -24,19 +25,10 @@ from paramctl.tensors.collect import bytes_of, dtype_name
 Place: TypeAlias = Callable[[str, int, torch.Tensor], None]
 """Writes elements of a tensor: its name, the number of the first element, and the elements. Threads may call it."""
 
-CODES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
-        "uint64": "U64", "int64": "I64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
-        "complex64": "C64", "float8_e4m3fn": "F8_E4M3", "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2": "F8_E5M2",
-        "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0",
-    }
-)  # fmt: skip
+CODES: Final[Mapping[str, str]] = MappingProxyType({dtype: code for code, dtype in DTYPES.items()})
 """The format's name of each dtype that it can hold."""
 
 _ALIGNMENT = 8
-_MAX_HEADER = 100_000_000
-"""The longest header, in bytes, that the library reads."""
 
 
 @contextmanager
@@ -111,9 +103,9 @@ def _layout(
         header[name] = {"dtype": code, "shape": shape, "data_offsets": [offsets[name], end]}
     encoded = json.dumps(header, separators=(",", ":")).encode()
     encoded += b" " * (-len(encoded) % _ALIGNMENT)
-    if len(encoded) > _MAX_HEADER:
+    if len(encoded) > MAX_HEADER:
         raise failure(
-            f"the names take {len(encoded):,} bytes; a safetensors header holds {_MAX_HEADER:,}", where=str(path)
+            f"the names take {len(encoded):,} bytes; a safetensors header holds {MAX_HEADER:,}", where=str(path)
         )
     front = len(encoded).to_bytes(8, "little") + encoded
     return front, {name: len(front) + offset for name, offset in offsets.items()}, len(front) + end
