@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,6 +94,16 @@ class OpenFile:
 def clipped(text: str) -> str:
     """Return a text that a file has part in, cut to what a person reads: it may be of any length."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def doubled(names: Iterable[str]) -> str:
+    """Return the first name that has been met before; there must be one."""
+    met: set[str] = set()
+    for name in names:
+        if name in met:
+            return name
+        met.add(name)
+    raise AssertionError("no name stands there twice")
 
 
 @contextmanager

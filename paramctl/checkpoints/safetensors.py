@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from paramctl.checkpoints.ordering import in_model_order
-from paramctl.checkpoints.reading import OpenFile, opened
+from paramctl.checkpoints.reading import OpenFile, doubled, opened
 from paramctl.checkpoints.stored import MAX_DIMENSIONS, Checkpoint, Piece, contiguous_piece
-from paramctl.checkpoints.strict_json import check_texts, doubled, kind, parse_object, short
+from paramctl.checkpoints.strict_json import check_texts, kind, parse_object, short
 from paramctl.errors import nearest
 from paramctl.records import ITEM_SIZES, ParameterRecord, Shape
 
@@ -115,7 +115,7 @@ def _read_metadata(file: OpenFile, fields: object) -> dict[str, str]:
             raise file.wrong(f"{key!r} is {kind(value)}, not a text", tensor=_METADATA)
     metadata = dict(fields)
     if len(metadata) < len(fields):
-        raise file.wrong(f"{doubled(fields)!r} stands there twice", tensor=_METADATA)
+        raise file.wrong(f"{doubled(key for key, _ in fields)!r} stands there twice", tensor=_METADATA)
     check_texts(file, [text for pair in fields for text in pair])
     return metadata
 
@@ -212,7 +212,7 @@ def _any_order(file: OpenFile, name: str, fields: Any) -> _Entry:
         if field not in known:
             raise file.wrong(f"the entry has no {field!r}", tensor=name)
     if len(known) < len(fields):
-        raise file.wrong(f"the entry has {doubled(fields)!r} twice", tensor=name)
+        raise file.wrong(f"the entry has {doubled(key for key, _ in fields)!r} twice", tensor=name)
     offsets = known["data_offsets"]
     if not isinstance(offsets, list) or len(offsets) != 2:
         raise file.wrong(f"data_offsets is {short(offsets)}, not two numbers", tensor=name)

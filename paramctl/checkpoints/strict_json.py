@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn, TypeAlias
 
-from paramctl.checkpoints.reading import OpenFile
+from paramctl.checkpoints.reading import OpenFile, doubled
 
 Pairs: TypeAlias = Sequence[tuple[str, Any]]
 """The members of an object, in order; a dict would hide that a key stands there twice."""
@@ -78,14 +78,8 @@ def check_keys(file: OpenFile, pairs: Pairs, what: str) -> None:
     """
     keys = [key for key, _ in pairs]
     if len(set(keys)) < len(keys):
-        raise file.wrong(f"{what} has this name twice", tensor=doubled(pairs))
+        raise file.wrong(f"{what} has this name twice", tensor=doubled(keys))
     check_texts(file, keys)
-
-
-def doubled(pairs: Pairs) -> str:
-    """Return the first key that has been met before; there must be one."""
-    met: set[str] = set()
-    return next(key for key, _ in pairs if key in met or met.add(key))  # type: ignore[func-returns-value]
 
 
 def check_texts(file: OpenFile, texts: Sequence[str]) -> None:

@@ -6,10 +6,10 @@ import io
 import os
 import struct
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from paramctl.checkpoints.reading import OpenFile
+from paramctl.checkpoints.reading import OpenFile, doubled
 
 SIGNATURE: Final = b"PK\x03\x04"
 MAX_DIRECTORY: Final = 100_000_000
@@ -78,7 +78,9 @@ def read_archive(file: OpenFile) -> ZipArchive:
         raise file.wrong(f"the zip archive is damaged: {error}") from None
     records = {_inside(info.filename): info for info in infos}
     if len(records) < len(infos):
-        raise file.wrong("a record stands in the archive twice", tensor=_twice(infos))
+        twice = doubled(_inside(info.filename) for info in infos)
+        _, second, *_ = (info.filename for info in infos if _inside(info.filename) == twice)
+        raise file.wrong("a record stands in the archive twice", tensor=second)
     return ZipArchive(records)
 
 
@@ -111,11 +113,6 @@ class _Stream(io.RawIOBase):
 
 def _inside(name: str) -> str:
     return name.partition("/")[2] or name
-
-
-def _twice(infos: Iterable[zipfile.ZipInfo]) -> str:
-    met: set[str] = set()
-    return next(each.filename for each in infos if _inside(each.filename) in met or met.add(_inside(each.filename)))  # type: ignore[func-returns-value]
 
 
 def _check_directory(file: OpenFile) -> None:
