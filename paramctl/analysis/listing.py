@@ -127,6 +127,11 @@ class ListOptions:
         return self.tree or self.layer is not None
 
     @property
+    def prefix(self) -> str:
+        """What the names of the layer's tensors begin with in the model."""
+        return f"{self.layer}." if self.layer else ""
+
+    @property
     def needs_values(self) -> bool:
         """Whether the elements of the parameters must be known."""
         return self.measures or self.values
@@ -163,10 +168,7 @@ def make_list_report(
         ParamctlError: if there is no module of the path asked for.
 
     """
-    records: Sequence[ParameterRecord] = (*held.parameters, *held.buffers) if options.buffers else held.parameters
-    modules = held.modules
-    if options.layer is not None:
-        records, modules = select_layer(records, modules, options.layer)
+    records, modules = _inside(held, options)
     shown = filter_records(records, options.include, options.exclude)
     found = [_unmatched(option, glob, records, options) for option, glob in _useless_globs(records, options)]
     tree = None
@@ -175,9 +177,8 @@ def make_list_report(
 
         tree = build_tree(modules, shown)
     if measure is not None:
-        prefix = f"{options.layer}." if options.layer else ""
         with watch(sum(record.nbytes for record in shown)) as advance:
-            shown = [_measured(record, prefix, measure, advance) for record in shown]
+            shown = [_measured(record, options.prefix, measure, advance) for record in shown]
         if options.measures:
             found += notes_on_unmeasured((record, record.stats) for record in shown)
     return ListReport(
@@ -196,25 +197,29 @@ def make_list_report(
 
 def listed_names(held: Inventory, options: ListOptions) -> list[str]:
     """Return the names, in the model, of the tensors that a listing shows."""
+    records, _ = _inside(held, options)
+    return [options.prefix + record.name for record in filter_records(records, options.include, options.exclude)]
+
+
+def _inside(held: Inventory, options: ListOptions) -> tuple[Sequence[ParameterRecord], Sequence[ModuleRecord]]:
+    """Return the records and the modules that are selected from: those of the layer asked for, if there is one."""
     records: Sequence[ParameterRecord] = (*held.parameters, *held.buffers) if options.buffers else held.parameters
-    prefix = ""
-    if options.layer:
-        records, _ = select_layer(records, held.modules, options.layer)
-        prefix = f"{options.layer}."
-    return [prefix + record.name for record in filter_records(records, options.include, options.exclude)]
+    if options.layer is None:
+        return records, held.modules
+    return select_layer(records, held.modules, options.layer)
 
 
 def _unregistered(held: Inventory, options: ListOptions) -> tuple[UnregisteredRecord, ...] | None:
     """Select what is not registered by the names that parameters are selected by."""
     if held.unregistered is None:
         return None
-    prefix = f"{options.layer}." if options.layer else ""
     inside = [
         each._replace(
-            name=each.name.removeprefix(prefix), module=each.module.removeprefix(options.layer or "").lstrip(".")
+            name=each.name.removeprefix(options.prefix),
+            module=each.module.removeprefix(options.layer or "").lstrip("."),
         )
         for each in held.unregistered
-        if each.name.startswith(prefix)
+        if each.name.startswith(options.prefix)
     ]
     matches = compile_filter(options.include, options.exclude)
     return tuple(each for each in inside if matches((each.name,)))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from paramctl.cli import options
+from paramctl.cli.main import CHECK_FAILED
 from paramctl.cli.output import emit, print_note
 from paramctl.errors import failure
 from paramctl.reports.health import CHECKS, Limits
@@ -155,4 +156,4 @@ def grad(
     emit(report, options.output_of(output_format, output))
     if report.health is not None and (found := report.health.failures(failing)):
         print_note(f"--fail-on: {'; '.join(found)}")
-        raise typer.Exit(1)
+        raise typer.Exit(CHECK_FAILED)
