@@ -15,8 +15,8 @@ from torch import nn
 from benchmarks.harness import RIVALS, compare_calls
 from benchmarks.measuring import each, seven_calls
 from paramctl.errors import failure
-from paramctl.tensors.backward import GradientRun, Wanted, run_passes
-from paramctl.tensors.loss import Objective
+from paramctl.tensors.gradients.backward import GradientRun, Wanted, run_passes
+from paramctl.tensors.gradients.loss import Objective
 
 BATCH, RUNS = 32, 7
 LARGE, MANY = (50, 2048), (2000, 64)

@@ -15,7 +15,7 @@ from torch import nn
 
 import paramctl
 from benchmarks.harness import compare_calls
-from paramctl.tensors.surveying import find_repeated
+from paramctl.tensors.sharing.surveying import find_repeated
 
 RUNS = 5
 SIZES = (100_000, 1_000_000)

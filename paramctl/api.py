@@ -25,21 +25,28 @@ from paramctl.showing import Gradients, Initialization, ParameterListing, Sharin
 from paramctl.spec.model import LOSSES, Fill, Loss
 from paramctl.spec.rules import make_rule, parse_scheme
 from paramctl.tensors import streams
-from paramctl.tensors.backward import Wanted, run_passes
+from paramctl.tensors.building.live import (
+    check_memory,
+    check_module,
+    check_python,
+    check_shapes,
+    check_type,
+    named_tensors,
+)
+from paramctl.tensors.building.live_failures import explainer
+from paramctl.tensors.building.unregistered import take_full_inventory
 from paramctl.tensors.collect import take_inventory
-from paramctl.tensors.defaults import record_programs
-from paramctl.tensors.digests import blocks_of, digests_of
-from paramctl.tensors.gradients import make_grad_report
-from paramctl.tensors.initialize import describe_initialized
-from paramctl.tensors.live import check_memory, check_module, check_python, check_shapes, check_type, named_tensors
-from paramctl.tensors.live_failures import explainer
-from paramctl.tensors.loss import Objective, Output, objective_of
-from paramctl.tensors.materialize import plan_drawings
-from paramctl.tensors.preserving import left_as_found
+from paramctl.tensors.gradients.backward import Wanted, run_passes
+from paramctl.tensors.gradients.loss import Objective, Output, objective_of
+from paramctl.tensors.gradients.preserving import left_as_found
+from paramctl.tensors.gradients.rows import make_grad_report
+from paramctl.tensors.initializing.defaults import record_programs
+from paramctl.tensors.initializing.materialize import plan_drawings
+from paramctl.tensors.initializing.targets import describe_initialized
+from paramctl.tensors.sharing.digests import blocks_of, digests_of
+from paramctl.tensors.sharing.surveying import find_tensors, survey_tensors
+from paramctl.tensors.sharing.survival import try_ties
 from paramctl.tensors.statistics import measure
-from paramctl.tensors.surveying import find_tensors, survey_tensors
-from paramctl.tensors.survival import try_ties
-from paramctl.tensors.unregistered import take_full_inventory
 from paramctl.tensors.values import TensorValues
 
 SchemeLike: TypeAlias = str | Initializer

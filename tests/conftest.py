@@ -23,7 +23,7 @@ from paramctl.references import Allowance
 from paramctl.spec.catalog import load_catalog
 from paramctl.spec.model import Spec
 from paramctl.spec.read import read_spec
-from paramctl.tensors.construct import user_signature
+from paramctl.tensors.building.construct import user_signature
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from paramctl.scheme_options import Nonlinearity
 from paramctl.schemes import SCHEMES, Moments, TensorFacts, gain_of
-from paramctl.tensors.kernels import ELEMENTWISE, WHOLE, fill
+from paramctl.tensors.initializing.kernels import ELEMENTWISE, WHOLE, fill
 
 SHAPE = (300, 200)
 OPTIONS = {

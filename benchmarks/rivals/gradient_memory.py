@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 from benchmarks.gradients import BATCH, LARGE, bare, layers, run
-from paramctl.tensors.backward import Wanted
+from paramctl.tensors.gradients.backward import Wanted
 
 count, width = LARGE
 net, given = layers(count, width), torch.rand(BATCH, width)

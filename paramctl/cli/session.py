@@ -22,7 +22,7 @@ from paramctl.sources.resolve import Opening, choose, open_model
 
 if TYPE_CHECKING:
     from paramctl.sources.protocols import Source
-    from paramctl.tensors.built import Build
+    from paramctl.tensors.building.built import Build
 
 
 @dataclass(frozen=True, slots=True)

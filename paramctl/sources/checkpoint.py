@@ -57,7 +57,7 @@ class CheckpointSource:
 
     def digests(self, records: Iterable[ParameterRecord]) -> Compared:
         """Read tensors, of which a few blocks are in memory at a time; see `MemorySource`."""
-        from paramctl.tensors.stored_digests import digests_of_stored
+        from paramctl.tensors.sharing.stored_digests import digests_of_stored
 
         return Compared(*digests_of_stored(self.checkpoint, records))
 

@@ -13,7 +13,7 @@ from paramctl.records import Inventory, ParameterRecord
 from paramctl.watching import Watch
 
 if TYPE_CHECKING:
-    from paramctl.tensors.built import BuiltModel
+    from paramctl.tensors.building.built import BuiltModel
 
 
 class Contents(NamedTuple):

@@ -19,7 +19,7 @@ from paramctl.spec.given import parse_given
 from paramctl.watching import Watch
 
 if TYPE_CHECKING:
-    from paramctl.tensors.built import BuiltModel
+    from paramctl.tensors.building.built import BuiltModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class PythonSource:
 
     def measurable(self, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch) -> Measurable:
         """Get ready to measure the tensors; see `ModuleSource`."""
-        from paramctl.tensors.measuring import measurable
+        from paramctl.tensors.answers.measuring import measurable
 
         return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed, watch=watch))
 
     def build(self, *, seed: int | None, dtype: str | None) -> BuiltModel:
         """Import the code and call it; see `ModuleSource`."""
-        from paramctl.tensors.python_model import build_python
+        from paramctl.tensors.building.python_model import build_python
 
         return build_python(self.reference, self.given, seed=seed, dtype=dtype)
 

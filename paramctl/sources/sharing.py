@@ -27,10 +27,10 @@ def find_shared(source: Source, options: SharedOptions, *, seed: int, dtype: str
     """
     if isinstance(source, MemorySource) and not options.survival:
         return _without_module(source, options, dtype)
-    from paramctl.tensors import answer_shared
+    from paramctl.tensors.answers.shared import find_shared
 
     build = partial(buildable(source).build, seed=seed if options.by_value else None, dtype=dtype)
-    return answer_shared.find_shared(build, source.model, options, seed=seed)
+    return find_shared(build, source.model, options, seed=seed)
 
 
 def _without_module(source: MemorySource, options: SharedOptions, dtype: str | None) -> SharedReport:

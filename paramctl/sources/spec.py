@@ -20,7 +20,7 @@ from paramctl.spec.signatures import LayerSignature
 from paramctl.watching import Watch
 
 if TYPE_CHECKING:
-    from paramctl.tensors.built import BuiltModel
+    from paramctl.tensors.building.built import BuiltModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,19 @@ class SpecSource:
 
     def contents(self, *, dtype: str | None, buffers: bool, modules: bool) -> Contents:
         """Tell what the model holds, by the cheapest way; see `ModuleSource`."""
-        from paramctl.tensors.outline import outline
+        from paramctl.tensors.building.outline import outline
 
         return Contents(*outline(self.spec, dtype=dtype, buffers=buffers, modules=modules))
 
     def measurable(self, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch) -> Measurable:
         """Get ready to draw and measure the tensors; see `ModuleSource`."""
-        from paramctl.tensors.measuring import measurable
+        from paramctl.tensors.answers.measuring import measurable
 
         return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed, watch=watch))
 
     def build(self, *, seed: int | None, dtype: str | None) -> BuiltModel:
         """Build the model on the meta device; see `ModuleSource`."""
-        from paramctl.tensors.build import build
+        from paramctl.tensors.building.build import build
 
         return build(self.spec, dtype=dtype, seed=seed)
 
@@ -109,12 +109,12 @@ def catalog() -> Catalog:
     installed = metadata.version("torch")
     if installed.startswith(f"{shipped.torch_version}."):
         return shipped
-    from paramctl.tensors.signatures import live_catalog
+    from paramctl.tensors.building.signatures import live_catalog
 
     return live_catalog()
 
 
 def _user_signature(reference: Reference) -> LayerSignature:
-    from paramctl.tensors.construct import user_signature
+    from paramctl.tensors.building.construct import user_signature
 
     return user_signature(reference)

@@ -11,7 +11,7 @@ from paramctl.sources.protocols import Contents, Measurable, ModuleSource
 from paramctl.watching import Watch
 
 if TYPE_CHECKING:
-    from paramctl.tensors.built import BuiltModel
+    from paramctl.tensors.building.built import BuiltModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,20 @@ class WeightsSource:
 
     def contents(self, *, dtype: str | None, buffers: bool, modules: bool) -> Contents:
         """Tell what the model holds, once it is sure that the checkpoint fits it; see `Source`."""
-        from paramctl.tensors.loading import fitting
+        from paramctl.tensors.building.loading import fitting
 
         fitting(self.source.build(seed=None, dtype=dtype).net, self.checkpoint, self.weights)
         return self.source.contents(dtype=dtype, buffers=buffers, modules=modules)
 
     def measurable(self, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch) -> Measurable:
         """Get ready to measure the values that were loaded; see `ValueSource`."""
-        from paramctl.tensors.measuring import measurable
+        from paramctl.tensors.answers.measuring import measurable
 
         return Measurable(*measurable(self.build(seed=seed, dtype=dtype), options, seed=seed, watch=watch))
 
     def build(self, *, seed: int | None, dtype: str | None) -> BuiltModel:
         """Build the model and load the checkpoint into it; see `ModuleSource`."""
-        from paramctl.tensors.loading import fitting, load
+        from paramctl.tensors.building.loading import fitting, load
 
         built = self.source.build(seed=seed, dtype=dtype)
         if seed is None:

@@ -9,7 +9,7 @@ import paramctl
 from paramctl.analysis.equality import comparable, same_values
 from paramctl.analysis.sharing import MemorySurvey
 from paramctl.records import ParameterRecord, StorageSpan
-from paramctl.tensors.surveying import survey
+from paramctl.tensors.sharing.surveying import survey
 
 
 def net_of(*tensors):

@@ -42,7 +42,7 @@ def test_an_embeddings_padding_row_counts_as_zeros():
 @pytest.mark.parametrize("scheme", ["normal", "uniform", "orthogonal", "kaiming_uniform"])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (64, 32), (500, 300)])
 def test_a_right_sample_does_not_deviate(scheme, shape):
-    from paramctl.tensors.kernels import fill
+    from paramctl.tensors.initializing.kernels import fill
 
     options = {option.name: option.default for option in SCHEMES[scheme].options.values()}
     moments = expected_moments(shape, [Step(SCHEMES[scheme], options)], None)

@@ -4,7 +4,7 @@ from torch import nn
 
 from paramctl.analysis.sharing import MemorySurvey, find_groups
 from paramctl.records import ParameterRecord, StorageSpan
-from paramctl.tensors.surveying import survey
+from paramctl.tensors.sharing.surveying import survey
 
 
 def groups_of(net):

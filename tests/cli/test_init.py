@@ -444,7 +444,7 @@ class TestCodeOfOnesOwn:
 
 
 def test_a_table_marks_what_is_off(paramctl, write, monkeypatch):
-    from paramctl.tensors import kernels
+    from paramctl.tensors.initializing import kernels
 
     right = kernels.ELEMENTWISE["normal"]
     twice = {"normal": lambda shape, *, mean, std: right(shape, mean=mean, std=2 * std)}

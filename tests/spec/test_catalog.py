@@ -8,9 +8,9 @@ from torch import nn
 
 from paramctl.errors import ParamctlError
 from paramctl.spec.catalog import load_catalog
-from paramctl.tensors.build import build
-from paramctl.tensors.signatures import live_catalog
-from paramctl.tensors.unregistered import find_unregistered
+from paramctl.tensors.building.build import build
+from paramctl.tensors.building.signatures import live_catalog
+from paramctl.tensors.building.unregistered import find_unregistered
 
 CATALOG = load_catalog()
 CLASSES = sorted(name for name, value in vars(nn).items() if isinstance(value, type) and issubclass(value, nn.Module))

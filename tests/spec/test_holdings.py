@@ -12,8 +12,8 @@ from paramctl.spec import holdings
 from paramctl.spec.catalog import load_catalog
 from paramctl.spec.holdings import holdings_of
 from paramctl.spec.model import DtypeName, Layer, LayerCall
+from paramctl.tensors.building.construct import construct, initialization
 from paramctl.tensors.collect import take_inventory
-from paramctl.tensors.construct import construct, initialization
 
 CATALOG = load_catalog()
 KNOWN = sorted({*holdings._RULES, *holdings._WITHOUT_TENSORS})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from paramctl.tensors.build import build
+from paramctl.tensors.building.build import build
 
 
 @pytest.fixture

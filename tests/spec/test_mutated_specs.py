@@ -16,11 +16,11 @@ from paramctl.references import Allowance
 from paramctl.spec.catalog import load_catalog
 from paramctl.spec.model import InputSpec
 from paramctl.spec.read import read_spec
-from paramctl.tensors.answer_grad import PassOptions, gradients
-from paramctl.tensors.answer_init import initialize
-from paramctl.tensors.build import build
-from paramctl.tensors.construct import user_signature
-from paramctl.tensors.outline import outline
+from paramctl.tensors.answers.grad import PassOptions, gradients
+from paramctl.tensors.answers.init import initialize
+from paramctl.tensors.building.build import build
+from paramctl.tensors.building.construct import user_signature
+from paramctl.tensors.building.outline import outline
 
 SPECS = [
     {

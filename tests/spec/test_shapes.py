@@ -7,8 +7,8 @@ import torch
 
 from paramctl.spec.inputs import parse_fill, parse_shape
 from paramctl.spec.shapes import first_layer, shape_taken
-from paramctl.tensors.build import build
-from paramctl.tensors.loss import draw_tensor
+from paramctl.tensors.building.build import build
+from paramctl.tensors.gradients.loss import draw_tensor
 
 
 @pytest.mark.parametrize(

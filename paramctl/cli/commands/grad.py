@@ -134,9 +134,9 @@ def grad(
         weights=weights,
     )
     build = session.builder()
-    from paramctl.tensors import answer_grad
+    from paramctl.tensors.answers.grad import PassOptions, gradients
 
-    wanted = answer_grad.PassOptions(
+    wanted = PassOptions(
         inputs=inputs,
         shape=shape,
         fill=filled,
@@ -152,7 +152,7 @@ def grad(
         hist=hist,
     )
     with computing():
-        report = answer_grad.gradients(build, session.model, wanted, seed=session.seed)
+        report = gradients(build, session.model, wanted, seed=session.seed)
     emit(report, options.output_of(output_format, output))
     if report.health is not None and (found := report.health.failures(failing)):
         print_note(f"--fail-on: {'; '.join(found)}")

@@ -101,10 +101,10 @@ def init(
         weights=weights,
     )
     build = session.builder()
-    from paramctl.tensors import answer_init
+    from paramctl.tensors.answers.init import initialize
 
     with computing():
-        report = answer_init.initialize(
+        report = initialize(
             build,
             session.model,
             rules,

@@ -1,0 +1,1 @@
+"""The answers of the commands for a model that is built."""

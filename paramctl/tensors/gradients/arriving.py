@@ -1,0 +1,135 @@
+"""Each parameter's gradient when backward has made it: measured, and freed where nobody asked to keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import nn
+
+from paramctl.errors import failure
+from paramctl.records import Statistics
+from paramctl.tensors.collect import bytes_of
+from paramctl.tensors.gradients.alike import LARGEST, measure_all
+from paramctl.tensors.memory import give_back
+from paramctl.tensors.statistics import measure_in_turn
+
+Settle = Callable[[int, torch.Tensor], None]
+"""What is told of a parameter's last gradient, by the parameter's index, before it is measured or freed."""
+
+
+_SOME = 2**26
+"""Of so many bytes freed it is made sure that the system gets them back."""
+
+
+class Arrivals:
+    """The gradients of some parameters.
+
+    Attributes:
+        times: how often something was added to each parameter's gradient in a backward that was counted.
+        norms: the norm of each gradient after each pass but the last; None where there is none.
+        statistics: those of each gradient in the end; None where there is none.
+        kept: the gradients, where they are to be kept.
+
+    """
+
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], *, keep: bool, hist: bool = False, settle: Settle | None = None
+    ) -> None:
+        self.times = [0] * len(parameters)
+        self.norms: list[list[float | None]] = []
+        self.statistics: list[Statistics | None] = [None] * len(parameters)
+        self.kept: list[torch.Tensor | None] = [None] * len(parameters)
+        self._parameters = parameters
+        self._keep = keep
+        self._hist = hist
+        self._settle = settle
+        self._freed: set[int] = set()
+        self._unreturned = 0
+        self._small: list[tuple[int, torch.Tensor]] = []
+
+    def frees(self) -> bool:
+        """Tell whether there is a gradient that is worth freeing as it arrives."""
+        return not self._keep and any(each.numel() > LARGEST for each in self._parameters)
+
+    @contextmanager
+    def freed(self) -> Iterator[None]:
+        """Measure and free every large gradient as it arrives in the backward inside the block."""
+        with self._noticed(self._free, least=LARGEST + 1):
+            yield
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count what is added to gradients inside the block."""
+        self.times = [0] * len(self._parameters)
+        with self._noticed(self._count, least=0):
+            yield
+
+    @contextmanager
+    def _noticed(self, notice: Callable[[int, torch.Tensor], None], *, least: int) -> Iterator[None]:
+        handles = [
+            parameter.register_post_accumulate_grad_hook(partial(notice, index))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            for index, parameter in enumerate(self._parameters)
+            if parameter.requires_grad and parameter.is_leaf and parameter.numel() >= least
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _count(self, index: int, _: torch.Tensor) -> None:
+        self.times[index] += 1
+
+    def _free(self, index: int, parameter: torch.Tensor) -> None:
+        if parameter.grad is None:
+            return
+        if index in self._freed:
+            message = f"the gradient of a parameter of {list(parameter.shape)} came in parts, the first of them freed"
+            raise failure(message, hint="a hook runs a backward of its own: --values keeps gradients")
+        self._freed.add(index)
+        self._take(index, dense(parameter.grad))
+        self._unreturned += bytes_of(parameter.grad)
+        parameter.grad = None
+        if self._unreturned >= _SOME:
+            give_back()
+            self._unreturned = 0
+
+    def end_pass(self) -> None:
+        """Take the norms of what another pass will add to."""
+        present = [(i, dense(each.grad)) for i, each in enumerate(self._parameters) if each.grad is not None]
+        norms: list[float | None] = [None] * len(self._parameters)
+        for (index, _), statistics in zip(present, measure_all([gradient for _, gradient in present]), strict=True):
+            norms[index] = statistics.norm
+        self.norms.append(norms)
+
+    def finish(self) -> None:
+        """Measure what was not measured as it arrived."""
+        for index, parameter in enumerate(self._parameters):
+            gradient = parameter.grad
+            if gradient is not None and index not in self._freed:
+                gradient = dense(gradient)
+                if self._keep:
+                    self.kept[index] = gradient
+                self._take(index, gradient)
+        self._measure_small()
+
+    def _take(self, index: int, gradient: torch.Tensor) -> None:
+        if self._settle is not None:
+            self._settle(index, gradient)
+        if gradient.numel() > LARGEST:
+            self.statistics[index] = measure_in_turn(gradient, hist=self._hist)
+            return
+        self._small.append((index, gradient))
+
+    def _measure_small(self) -> None:
+        measured = measure_all([gradient for _, gradient in self._small], hist=self._hist)
+        for (index, _), statistics in zip(self._small, measured, strict=True):
+            self.statistics[index] = statistics
+
+
+def dense(gradient: torch.Tensor) -> torch.Tensor:
+    """Return a gradient that is laid out like any other tensor."""
+    return gradient.to_dense() if gradient.is_sparse else gradient

@@ -1,0 +1,293 @@
+"""Forward and backward on a live model: each parameter's gradient before and after, and which module failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from paramctl.analysis.health import Traces
+from paramctl.errors import ParamctlError, failure
+from paramctl.records import Statistics, join
+from paramctl.tensors import user_code
+from paramctl.tensors.building.running import Explain, Running, modules_in
+from paramctl.tensors.gradients.alike import measure_all
+from paramctl.tensors.gradients.arriving import Arrivals, dense
+from paramctl.tensors.gradients.blame import find_origin
+from paramctl.tensors.gradients.checkup import Checkup
+from paramctl.tensors.gradients.graph import trace
+from paramctl.tensors.gradients.ledger import Entry, Ledger
+from paramctl.tensors.gradients.loss import Objective, Output, find_output
+from paramctl.tensors.gradients.timeline import Timeline, recording
+from paramctl.tensors.sharing.surveying import find_tensors
+from paramctl.tensors.statistics import measure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be found out besides the statistics of gradients.
+
+    Attributes:
+        values: their elements.
+        hist: their histograms.
+        uses: what each use of a parameter contributed.
+        health: where numbers stop being finite or become zero.
+
+    """
+
+    values: bool = False
+    hist: bool = False
+    uses: bool = False
+    health: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientRun:
+    """What some passes left.
+
+    Attributes:
+        output_shape: the shape of the output that the loss was computed from.
+        output_path: where that output stands in what the model returned; ``output`` where it is all of it.
+        objective: what the loss was.
+        loss: its value in the last pass.
+        before: the statistics of each parameter's gradient before the first pass; None where there was none.
+        after: those of each parameter's gradient after the last pass.
+        norms: the norm of each parameter's gradient after each pass but the last.
+        gradients: each parameter's gradient after the last pass; None where there is none or it was not asked for.
+        uses: what is known of each parameter's uses; None where nobody asked.
+        traces: where numbers stopped being finite or became zero; None where nobody asked.
+        weights: the statistics of the parameters that have a gradient, likewise.
+
+    """
+
+    output_shape: tuple[int, ...]
+    output_path: str
+    objective: str
+    loss: float
+    before: Sequence[Statistics | None]
+    after: Sequence[Statistics | None]
+    norms: Sequence[Sequence[float | None]]
+    gradients: Sequence[torch.Tensor | None]
+    uses: Sequence[Entry] | None = None
+    traces: Traces | None = None
+    weights: Sequence[Statistics | None] | None = None
+
+
+def run_passes(
+    net: nn.Module,
+    inputs: Sequence[Any],
+    make_objective: Callable[[Output], Objective],
+    *,
+    passes: int,
+    explain: Explain,
+    keywords: Mapping[str, Any] = MappingProxyType({}),
+    wants_loss: bool = False,
+    wanted: Wanted = Wanted(),
+    autocast: torch.dtype | None = None,
+) -> GradientRun:
+    """Run forward and backward `passes` times without zeroing gradients between, so that they accumulate.
+
+    In the last pass each gradient is measured and freed as it arrives, unless its elements are wanted.
+
+    Args:
+        net: the model; what it has for gradients after the last pass is not to be relied on.
+        inputs: the positional arguments of its forward, the same in every pass. Each pass gets copies of their tensors,
+            since a layer may work in place.
+        make_objective: makes the loss from the first output.
+        passes: how often, 1 or more.
+        explain: makes the error for a failure in a pass.
+        keywords: the keyword arguments of its forward.
+        wants_loss: whether a loss that the model returns counts as its output.
+        wanted: what is to be found out besides.
+        autocast: the dtype of forward's operations where precision allows it.
+
+    Raises:
+        ParamctlError: if forward or backward fails, if the model returns no tensor, or if it does not keep its
+            parameters.
+
+    """
+    held = _held(net)
+    parameters = list({id(parameter): parameter for parameter in held.values()}.values())
+    before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
+    ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
+    arrivals = Arrivals(parameters, keep=wanted.values, hist=wanted.hist, settle=ledger.settle if ledger else None)
+    checkup = Checkup(net) if wanted.health else None
+    task = _Task(net, inputs, keywords, make_objective, explain, autocast, wants_loss)
+    for number in range(1, passes + 1):
+        reached = _one_pass(task, _Lookers(arrivals, ledger, checkup), number, last=number == passes)
+        if number < passes:
+            arrivals.end_pass()
+    _check_parameters(held, _held(net))
+    arrivals.finish()
+    return GradientRun(
+        output_shape=tuple(reached.output.tensor.shape),
+        output_path=reached.output.path,
+        objective=reached.objective.described,
+        loss=float(reached.loss.detach()),
+        before=before,
+        after=arrivals.statistics,
+        norms=arrivals.norms,
+        gradients=arrivals.kept,
+        uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else None,
+        traces=checkup.traces(_zero(held, parameters, arrivals.statistics)) if checkup else None,
+        weights=_weights(parameters, arrivals.statistics) if checkup else None,
+    )
+
+
+def _weights(parameters: Sequence[nn.Parameter], gradients: Sequence[Statistics | None]) -> list[Statistics | None]:
+    present = [i for i, each in enumerate(gradients) if each is not None]
+    measured: list[Statistics | None] = [None] * len(parameters)
+    for i, statistics in zip(present, measure_all([parameters[i] for i in present]), strict=True):
+        measured[i] = statistics
+    return measured
+
+
+def _held(net: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameter under each of a model's names."""
+    tensors = find_tensors(net)
+    return {
+        join(path, attribute): parameter
+        for path, module in zip(tensors.paths, tensors.modules, strict=True)
+        for attribute, parameter in module._parameters.items()  # noqa: SLF001  the public generators take several times as long
+        if parameter is not None
+    }
+
+
+def _check_parameters(before: Mapping[str, nn.Parameter], after: Mapping[str, nn.Parameter]) -> None:
+    changed = [name for name in {**before, **after} if before.get(name) is not after.get(name)]
+    if changed:
+        more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
+        message = f"forward adds, removes or replaces parameters of the model: {changed[0]}{more}"
+        raise failure(message, hint="if it makes them when it first runs, run the model once before")
+
+
+def _zero(
+    held: Mapping[str, nn.Parameter], parameters: Sequence[nn.Parameter], statistics: Sequence[Statistics | None]
+) -> dict[str, nn.Parameter]:
+    """Return the parameters whose gradients are zero, by their first names."""
+    zero = {
+        id(parameter)
+        for parameter, each in zip(parameters, statistics, strict=True)
+        if each is not None and each.norm == 0
+    }
+    found: dict[int, str] = {}
+    for name, parameter in held.items():
+        if id(parameter) in zero:
+            found.setdefault(id(parameter), name)
+    return {name: held[name] for name in found.values()}
+
+
+class _Lookers(NamedTuple):
+    """What looks on at a pass."""
+
+    arrivals: Arrivals
+    ledger: Ledger | None
+    checkup: Checkup | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """Where a forward pass ended."""
+
+    output: Output
+    objective: Objective
+    loss: torch.Tensor
+
+
+@dataclass(slots=True)
+class _Task:
+    """What runs in every pass; the loss is made from the first output."""
+
+    net: nn.Module
+    inputs: Sequence[Any]
+    keywords: Mapping[str, Any]
+    make_objective: Callable[[Output], Objective]
+    explain: Explain
+    autocast: torch.dtype | None
+    wants_loss: bool
+    objective: Objective | None = field(default=None, init=False)
+
+    def forward(self) -> _Reached:
+        with self._precision():
+            try:
+                returned = self.net(*_copied(list(self.inputs)), **_copied(dict(self.keywords)))
+            except (Exception, SystemExit) as error:
+                raise self.explain(list(modules_in(error)), error) from error
+            output = find_output(returned, wants_loss=self.wants_loss)
+            if output is None:
+                raise failure(f"the model returned no tensor but {type(returned).__name__}")
+            self.objective = self.objective or self.make_objective(output)
+            taken = returned if self.objective.of_all else output.tensor
+            loss = user_code.call_theirs("computing the loss", self.objective.compute, taken)
+        _check_loss(loss)
+        return _Reached(output, self.objective, loss)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.autocast is None:
+            return nullcontext()
+        device = next((each.device.type for each in self.net.parameters()), "cpu")
+        return torch.autocast(device, self.autocast)
+
+
+def _one_pass(task: _Task, lookers: _Lookers, number: int, *, last: bool) -> _Reached:
+    arrivals, ledger, checkup = lookers
+    looked_at = ledger is not None or checkup is not None
+    state = torch.get_rng_state()
+    timeline = Timeline()
+    with recording(timeline, checkup) if looked_at else nullcontext():
+        reached = task.forward()
+    if not reached.loss.requires_grad:
+        return reached
+    frees = last and arrivals.frees()
+    graph = trace(reached.loss) if looked_at or frees else None
+    if ledger is not None and graph is not None:
+        ledger.open_pass(number, graph, timeline)
+    if checkup is not None and graph is not None:
+        checkup.open_pass(graph, timeline)
+    # Code in the graph may run a backward of its own, which adds to a gradient twice.
+    inside = graph is not None and graph.runs_code
+    with arrivals.counted() if inside and ledger else arrivals.freed() if frees and not inside else nullcontext():
+        try:
+            reached.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        except ParamctlError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise _failed_backward(task, error, state) from error
+    if ledger is not None and inside:
+        ledger.close_pass(number, arrivals.times)
+    return reached
+
+
+def _failed_backward(task: _Task, error: BaseException, state: torch.Tensor) -> ParamctlError:
+    """Make the error for a failure in backward: the pass runs once more to see which operation it is about."""
+
+    def again() -> torch.Tensor:
+        torch.set_rng_state(state)
+        return task.forward().loss
+
+    origin = find_origin(again)
+    calls = [] if origin is None or origin.call is None else origin.call.chain()
+    running = [Running(each.module, ()) for each in calls]
+    return task.explain(running, error, origin.operation if origin else "")
+
+
+def _copied(value: Any) -> Any:
+    """Return an argument of forward with copies of the tensors in it; a class of the caller's own is left alone."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if type(value) is dict:
+        return {key: _copied(each) for key, each in value.items()}
+    return type(value)(map(_copied, value)) if type(value) in {list, tuple} else value
+
+
+def _check_loss(loss: object) -> None:
+    if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+        got = f"a tensor of {list(loss.shape)}" if isinstance(loss, torch.Tensor) else f"a {type(loss).__name__}"
+        raise failure(f"the loss is {got}, and backward needs a tensor of one element")
+    if loss.is_complex():
+        raise failure("the loss is a complex number, and backward needs a real one")

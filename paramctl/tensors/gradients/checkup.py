@@ -1,0 +1,132 @@
+"""Where numbers stop being finite, in forward and in backward, and where backward lets nothing through."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd.graph import Node
+
+from paramctl.analysis.health import Traces
+from paramctl.reports.health import Place
+from paramctl.tensors.gradients.graph import Graph
+from paramctl.tensors.gradients.timeline import ModuleCall, Paths, Timeline, Watch
+
+
+class Checkup(Watch):
+    """Looks at what modules return in every pass, and at what every node hands on in the last one."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._paths = Paths(net)
+        self._forward: Place | None = None
+        self._backward: Place | None = None
+        self._graph = Graph([], {})
+        self._timeline = Timeline()
+        self._silent: set[Node] = set()
+        self._blocking: set[Node] = set()
+
+    def entered(self, call: ModuleCall, inputs: tuple[Any, ...]) -> None:
+        """Look for NaN in what a module is given: then it comes from the code of the module that calls it."""
+        if self._forward is None and call.caller is not None and any(_extremes_nan(each) for each in _tensors(inputs)):
+            self._forward = Place(self._paths.of(call.caller))
+
+    def left(self, call: ModuleCall, output: Any) -> None:
+        """Look for what is not finite in what a module returns."""
+        if self._forward is None and not all(_is_finite(each) for each in _tensors(output)):
+            self._forward = Place(self._paths.of(call))
+
+    def open_pass(self, graph: Graph, timeline: Timeline) -> None:
+        """Look at what each node of a graph hands on."""
+        self._graph, self._timeline = graph, timeline
+        self._silent, self._blocking = set(), set()
+        for node in graph.nodes:
+            node.register_hook(self._looking(node))
+
+    def traces(self, parameters: Mapping[str, nn.Parameter]) -> Traces:
+        """Return what was seen; `parameters` are those whose gradients are zero, by name."""
+        callers: dict[Node, list[Node]] = defaultdict(list)
+        for node in self._graph.nodes:
+            for target, _ in node.next_functions:
+                if target is not None:
+                    callers[target].append(node)
+        killers = {
+            name: tuple(dict.fromkeys(self._place(each) for each in self._killers(parameter, callers)))
+            for name, parameter in parameters.items()
+        }
+        return Traces(forward=self._forward, backward=self._backward, killers=killers)
+
+    def _looking(self, node: Node) -> Callable[..., None]:
+        def look(handed: Sequence[torch.Tensor | None], given: Sequence[torch.Tensor | None]) -> None:
+            held = [each for each in handed if each is not None and _is_measurable(each)]
+            if self._backward is None and not all(map(_is_finite, held)):
+                self._backward = self._place(node)
+            if any(map(_is_zero, held)):
+                silent = all(each is None or _is_zero(each) for each in given)
+                (self._silent if silent else self._blocking).add(node)
+
+        return look
+
+    def _killers(self, parameter: nn.Parameter, callers: Mapping[Node, Sequence[Node]]) -> Iterator[Node]:
+        """Yield the nodes at which the gradients on their way to a parameter became zero."""
+        waiting = [node for node, _ in self._graph.to_leaves.get(id(parameter), ())]
+        known = set(waiting)
+        for node in waiting:
+            if node in self._blocking:
+                yield self._below(node)
+            elif node in self._silent:
+                above = [each for each in callers[node] if each not in known]
+                known.update(above)
+                waiting += above
+
+    def _below(self, node: Node) -> Node:
+        """Return what made a factor zero: of a product's nodes the one that blocks what the other factor comes from."""
+        waiting = deque(target for target, _ in node.next_functions if target is not None)
+        known = set(waiting)
+        while waiting:
+            each = waiting.popleft()
+            if each in self._blocking:
+                return each
+            if each in self._silent:
+                continue
+            targets = [target for target, _ in each.next_functions if target is not None and target not in known]
+            known.update(targets)
+            waiting.extend(targets)
+        return node
+
+    def _place(self, node: Node) -> Place:
+        call, operation = self._timeline.origin(node)
+        return Place(None if call is None else self._paths.of(call), operation)
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in what a module takes or returns."""
+    if isinstance(value, torch.Tensor):
+        if _is_measurable(value):
+            yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _tensors(each)
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from _tensors(each)
+
+
+def _is_measurable(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.layout is torch.strided and tensor.numel() > 0 and not tensor.is_meta
+
+
+def _extremes_nan(tensor: torch.Tensor) -> bool:
+    return bool(tensor.detach().amax().isnan())
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    least, largest = torch.aminmax(tensor.detach())
+    return bool(least.isfinite() & largest.isfinite())
+
+
+def _is_zero(tensor: torch.Tensor) -> bool:
+    least, largest = torch.aminmax(tensor)
+    return bool((least == 0) & (largest == 0))

@@ -1,0 +1,228 @@
+"""Which use contributed what to each parameter's gradient, from the edges of the graph on which it arrives.
+
+A use is a call of an operation on a parameter. Of a parameter that is used once, the contribution is the gradient; for
+every other one, the nodes that hand gradients on to it are listened to. What adds to a gradient without an edge, such
+as a backward inside the backward, cannot be heard. So what was heard is held against the gradient that was left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.autograd.graph import Node
+
+from paramctl.records import Statistics
+from paramctl.reports.grad import Use
+from paramctl.tensors.gradients.arriving import dense
+from paramctl.tensors.gradients.graph import Edge, Graph
+from paramctl.tensors.gradients.timeline import Origin, Paths, Timeline, number_of
+from paramctl.tensors.statistics import measure_in_turn
+from paramctl.tensors.values import TensorValues
+
+_BLOCK = 2**17
+"""Elements that are multiplied at once."""
+_BEFORE = "something was added to the gradient before backward: forward runs one of its own"
+_THREADS = "forward runs modules in threads of its own, and what they do cannot be told apart"
+_INSIDE = (
+    "something added to the gradient by a backward of its own: a reentrant checkpoint (use_reentrant=False shows its "
+    "uses), or an autograd function"
+)
+
+
+class Entry(NamedTuple):
+    """The uses that add up to one parameter's gradient, or None and why they cannot be told apart."""
+
+    uses: list[Use] | None
+    note: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Contribution:
+    """What one use contributed in one pass; `heard` is None where nothing arrived or nobody listened."""
+
+    origin: Origin
+    call: int
+    pass_number: int
+    parts: int
+    heard: torch.Tensor | None = None
+
+    def hear(self, gradient: torch.Tensor) -> None:
+        gradient = dense(gradient)
+        self.heard = gradient if self.heard is None else self.heard + gradient
+
+
+@dataclass(slots=True, eq=False)
+class _Account:
+    """What is known of one parameter.
+
+    Attributes:
+        before: its gradient before the first pass.
+        only: the node of its only use, which nobody listens to.
+        contributions: its uses otherwise.
+        unseen: why there is more in its gradient than its uses put there.
+        entry: what came out in the end.
+
+    """
+
+    before: torch.Tensor | None
+    only: Node | None = None
+    contributions: list[_Contribution] = field(default_factory=list)
+    unseen: str | None = None
+    entry: Entry | None = None
+
+
+class Ledger:
+    """The uses of some parameters over some passes."""
+
+    def __init__(self, net: nn.Module, parameters: Sequence[nn.Parameter], *, passes: int, with_values: bool) -> None:
+        self._paths = Paths(net)
+        self._parameters = parameters
+        self._several_passes = passes > 1
+        self._with_values = with_values
+        self._timeline = Timeline()
+        self._accounts = [
+            _Account(None if each.grad is None else dense(each.grad.detach()).clone()) for each in parameters
+        ]
+
+    def open_pass(self, number: int, graph: Graph, timeline: Timeline) -> None:
+        """Listen to the nodes that contribute to parameters in more than one way."""
+        listening: dict[Node, list[tuple[int, _Contribution]]] = defaultdict(list)
+        self._timeline = timeline
+        threads = _THREADS if self._paths.hold(timeline.elsewhere) else None
+        for parameter, account in zip(self._parameters, self._accounts, strict=True):
+            account.unseen = account.unseen or threads
+            listens = self._several_passes or account.before is not None
+            if not listens and parameter.grad is not None:
+                account.unseen = _BEFORE
+            uses = _by_use(graph.to_leaves.get(id(parameter), ()), timeline)
+            if len(uses) == 1 and not listens:
+                account.only = uses[0][0].node
+                continue
+            for call, edges in enumerate(uses, start=1):
+                contribution = _Contribution(timeline.origin(edges[0].node), call, number, len(edges))
+                account.contributions.append(contribution)
+                for node, position in edges:
+                    listening[node].append((position, contribution))
+        for node, heard in listening.items():
+            node.register_hook(_listener(heard))
+
+    def close_pass(self, number: int, times: Sequence[int]) -> None:
+        """Hold against the uses of a pass how often something was added to each gradient in its backward."""
+        for account, arrived in zip(self._accounts, times, strict=True):
+            expected = account.only or any(each.pass_number == number for each in account.contributions)
+            if arrived > bool(expected):
+                account.unseen = _INSIDE
+
+    def settle(self, index: int, gradient: torch.Tensor) -> None:
+        """Hold what was heard against a parameter's last gradient; it is not needed after that."""
+        account = self._accounts[index]
+        if account.contributions:
+            heard = [each for each in account.contributions if each.heard is not None]
+            misfit = _misfit(heard, gradient, account.before, self._parameters[index])
+            account.entry = Entry(None, misfit) if misfit else Entry([self._use(each, gradient) for each in heard])
+            account.contributions = []
+
+    def entries(
+        self, statistics: Sequence[Statistics | None], gradients: Sequence[torch.Tensor | None]
+    ) -> Iterator[Entry]:
+        """Yield the entry of each parameter; the arguments are its last gradient, measured and, with values, kept."""
+        for account, measured, gradient in zip(self._accounts, statistics, gradients, strict=True):
+            if account.unseen is not None:
+                yield Entry(None, account.unseen)
+            elif account.entry is not None:
+                before = None if account.before is None else "added to the gradient that was there before"
+                yield Entry(account.entry.uses, account.entry.note or before)
+            elif measured is None or account.only is None:
+                yield Entry([])
+            else:
+                yield Entry([self._only_use(account.only, measured, gradient)])
+
+    def _use(self, contribution: _Contribution, total: torch.Tensor) -> Use:
+        heard = contribution.heard
+        assert heard is not None, "what was not heard is no use"
+        scale = math.sqrt(_dot(heard, heard)) * math.sqrt(_dot(total, total))
+        return Use(
+            module=self._module(contribution.origin),
+            op=contribution.origin.operation,
+            call=contribution.call,
+            pass_number=contribution.pass_number,
+            norm=measure_in_turn(heard).norm,
+            cosine=_dot(heard, total) / scale if math.isfinite(scale) and scale > 0 else None,
+            values=TensorValues(heard) if self._with_values else None,
+        )
+
+    def _only_use(self, node: Node, measured: Statistics, gradient: torch.Tensor | None) -> Use:
+        origin = self._timeline.origin(node)
+        return Use(
+            module=self._module(origin),
+            op=origin.operation,
+            call=1,
+            pass_number=1,
+            norm=measured.norm,
+            cosine=1.0 if measured.norm > 0 and measured.is_finite else None,
+            values=TensorValues(gradient) if self._with_values and gradient is not None else None,
+        )
+
+    def _module(self, origin: Origin) -> str | None:
+        return None if origin.call is None else self._paths.of(origin.call)
+
+
+def _by_use(edges: Sequence[Edge], timeline: Timeline) -> Sequence[Sequence[Edge]]:
+    """Group the edges to a parameter by the operation that made their nodes, in the order of forward."""
+    if len(edges) == 1:
+        return [edges]
+    grouped: dict[tuple[bool, int], list[Edge]] = defaultdict(list)
+    for edge in sorted(edges, key=lambda edge: number_of(edge.node)):
+        number = number_of(edge.node)
+        operation = timeline.operation_at(number)
+        grouped[operation is None, number if operation is None else operation].append(edge)
+    return list(grouped.values())
+
+
+def _listener(heard: Sequence[tuple[int, _Contribution]]) -> Callable[..., None]:
+    def listen(gradients: Sequence[torch.Tensor | None], _: object) -> None:
+        for position, contribution in heard:
+            gradient = gradients[position]
+            if gradient is not None:
+                contribution.hear(gradient)
+
+    return listen
+
+
+def _misfit(
+    heard: Sequence[_Contribution], gradient: torch.Tensor, before: torch.Tensor | None, parameter: nn.Parameter
+) -> str | None:
+    """Say why contributions do not add up to a gradient; None where they do, to the precision of its dtype.
+
+    The sum of n numbers is off by at most (n - 1) ε Σ|x| (Higham 2002, Accuracy and Stability, 4.2), in backward's
+    order as in this one.
+    """
+    parts = [each.heard for each in heard if each.heard is not None] + ([] if before is None else [before])
+    total = torch.zeros_like(gradient)
+    for part in parts:
+        total = total + part
+    off = torch.where(gradient.isfinite() | total.isfinite(), total - gradient, 0)
+    summed = 2 * (len(heard) + sum(each.parts for each in heard))
+    allowed = summed * torch.finfo(gradient.dtype).eps * sum(math.sqrt(_dot(part, part)) for part in parts)
+    if not math.sqrt(_dot(off, off)) > allowed:
+        return None
+    if parameter._backward_hooks:  # noqa: SLF001  torch has no public way to tell
+        return "a hook on the parameter changes its gradient"
+    norms = (measure_in_turn(each).norm for each in (total, gradient))
+    return "what its uses contributed has the norm {:.3g}, and its gradient {:.3g}: something else changes it".format(
+        *norms
+    )
+
+
+def _dot(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Return the inner product of two tensors, the real part of it for complex ones; NaN where either holds one."""
+    wide = torch.complex128 if one.is_complex() else torch.float64
+    blocks = (torch.split(each.reshape(-1), _BLOCK) for each in (one, other))
+    pairs = zip(*blocks, strict=True)
+    return math.fsum(torch.vdot(a.to(wide), b.to(wide)).real.item() for a, b in pairs)

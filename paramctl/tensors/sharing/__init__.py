@@ -1,0 +1,1 @@
+"""Live models and checkpoints -> what shares memory, is equal, and survives."""

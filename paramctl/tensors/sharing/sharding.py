@@ -1,0 +1,48 @@
+"""A module sharded by FSDP over a group of one process, on the CPU."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+from torch import distributed, nn
+
+from paramctl.tensors.sharing.rehearsal import NotTriedError
+
+
+def sharded(net: nn.Module) -> nn.Module:
+    """Shard a module with `fully_shard`, and return one that holds its local shards under the same names.
+
+    One Parameter stays one; different ones are told by the memory of their shards.
+
+    Raises:
+        NotTriedError: if torch was built without distribution, or this process belongs to a group already.
+
+    """
+    if not distributed.is_available():
+        raise NotTriedError("this torch was built without torch.distributed")
+    if distributed.is_initialized():
+        raise NotTriedError("this process belongs to a process group already")
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    hook = sys.excepthook  # torch puts one in its place that names the rank
+    store = distributed.HashStore()  # type: ignore[attr-defined]  # it is there
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        fully_shard(net, mesh=init_device_mesh("cpu", (1,)))
+        _unwrap(net)
+    finally:
+        distributed.destroy_process_group()
+        sys.excepthook = hook
+    return net
+
+
+def _unwrap(net: nn.Module) -> None:
+    """Put the local shards of parameters into their places; one shard for one Parameter."""
+    shards: dict[int, torch.Tensor] = {}
+    for module in net.modules():
+        for name, parameter in module._parameters.items():  # noqa: SLF001  the public way takes Parameters alone
+            if parameter is not None and hasattr(parameter, "to_local"):
+                shards.setdefault(id(parameter), parameter.to_local())
+                module._parameters[name] = shards[id(parameter)]  # type: ignore[assignment]  # noqa: SLF001

@@ -1,0 +1,1 @@
+"""Values -> files, written as the values come."""
