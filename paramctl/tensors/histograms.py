@@ -14,6 +14,7 @@ import torch
 
 from paramctl.records import FLOATING_DTYPES, Histogram, Precision
 from paramctl.tensors.collect import dtype_name
+from paramctl.tensors.scratch import Scratch
 
 MOST_BINS: Final = 32
 """The bins of a histogram; more than half as many, if the dtype has so many numbers between min and max."""
@@ -80,7 +81,7 @@ class Bins:
     counts: tuple[int, ...] = ()
 
     @classmethod
-    def count(cls, block: torch.Tensor, least: float, largest: float, grid: Grid) -> Bins:
+    def count(cls, block: torch.Tensor, least: float, largest: float, grid: Grid, scratch: Scratch) -> Bins:
         """Count the elements of a vector of finite float32 or float64 with these extremes."""
         if block.numel() == 0:
             return cls(grid)
@@ -88,7 +89,7 @@ class Bins:
         first, last = _index(least, exponent), _index(largest, exponent)
         if first == last:
             return cls(grid, least, largest, exponent, first, (block.numel(),))
-        counts = torch.bincount(_numbers(block, exponent, first), minlength=last - first + 1)
+        counts = torch.bincount(_numbers(block, exponent, first, scratch), minlength=last - first + 1)
         return cls(grid, least, largest, exponent, first, tuple(counts.tolist()))
 
     def merged(self, other: Bins) -> Bins:
@@ -167,11 +168,12 @@ def _edge(index: int, exponent: int) -> float:
         return math.copysign(sys.float_info.max, index)
 
 
-def _numbers(block: torch.Tensor, exponent: int, first: int) -> torch.Tensor:
+def _numbers(block: torch.Tensor, exponent: int, first: int, scratch: Scratch) -> torch.Tensor:
     """Return for each element the number of its bin: exactly, since every step but `floor` is exact."""
     if exponent < _LEAST_EXPONENT:
         block, exponent = block.double() * 2.0**512, exponent + 512
     if exponent > 0:
         block = block.floor()  # of what is scaled down nothing may vanish: a little below 0 is in the bin below it
+    scaled = torch.mul(block, 2.0**-exponent, out=scratch.vector("scaled", block.numel(), block.dtype))
     # By way of int8, to which torch converts six times as fast as to uint8.
-    return (block * 2.0**-exponent).floor_().sub_(first).to(torch.int8).view(torch.uint8)
+    return scratch.vector("numbers", block.numel(), torch.int8).copy_(scaled.floor_().sub_(first)).view(torch.uint8)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import chain
+from functools import partial, reduce
 from typing import Final
 
 import torch
 
 from paramctl.records import Statistics
 from paramctl.tensors.histograms import Bins, grid_of
-from paramctl.tensors.threads import available_threads, one_thread, one_thread_each
+from paramctl.tensors.scratch import Scratch
+from paramctl.tensors.threads import available_threads, share_out
 
-BLOCK = 2**16
-"""Elements of a block. A float32 sum over so many is right to 1e-6, and block and scratch space fit a core's cache."""
-_IN_TURN = 2**17
-"""Elements of a block that threads share; its float32 sums are right to 1e-6 too."""
-_SERIAL = 2**15
-"""Up to so many elements, more threads cost more than they gain."""
+BLOCK: Final = 2**18
+"""Elements of a block.
+
+So few that torch's float32 sum of them is right to 1e-6, and that block and scratch stay in cache; so many that threads
+seldom meet: one that finds Python's lock taken sleeps for longer than an operation on a small block takes.
+"""
 _UNTHREADED = 2**12
 """Up to so many elements, torch itself works on one thread."""
 _SMALL = 2**10
@@ -115,19 +115,14 @@ def measure(tensor: torch.Tensor, *, threads: int | None = None, hist: bool = Fa
         return None
     flat = _flat(tensor.detach())
     if flat.numel() <= _UNTHREADED:
-        return measure_block(flat, hist=hist).statistics()
-    if flat.numel() <= _SERIAL:
-        with one_thread():
-            return measure_block(flat, hist=hist).statistics()
-    blocks = torch.split(flat, BLOCK)
-    workers = min(threads or available_threads(), len(blocks))
-    if workers == 1:
-        with one_thread():
-            return _merged(measure_block(block, hist=hist) for block in blocks).statistics()
-    share = -(-len(blocks) // (8 * workers))
-    runs = [blocks[i : i + share] for i in range(0, len(blocks), share)]
-    with one_thread_each(workers) as pool:
-        return _merged(chain.from_iterable(pool.map(partial(_measure_run, hist=hist), runs))).statistics()
+        return measure_block(flat, Scratch(), hist=hist).statistics()
+    blocks = -(-flat.numel() // BLOCK)
+    workers = min(threads or available_threads(), blocks)
+
+    def measuring() -> Callable[[torch.Tensor], Partial]:
+        return partial(measure_block, scratch=Scratch(), hist=hist)
+
+    return merged(share_out(torch.split(flat, BLOCK), workers, measuring)).statistics()
 
 
 def measure_in_turn(tensor: torch.Tensor, *, hist: bool = False) -> Statistics:
@@ -141,29 +136,27 @@ def measure_in_turn(tensor: torch.Tensor, *, hist: bool = False) -> Statistics:
         hist: whether the elements are counted by their size, too.
 
     """
-    flat = _flat(tensor.detach())
-    return _merged(measure_block(block, hist=hist) for block in torch.split(flat, _IN_TURN)).statistics()
+    return merged(measure_blocks(_flat(tensor.detach()), Scratch(), hist=hist)).statistics()
 
 
-def measure_block(block: torch.Tensor, *, hist: bool = False) -> Partial:
+def measure_blocks(elements: torch.Tensor, scratch: Scratch, *, hist: bool = False) -> Iterator[Partial]:
+    """Yield the sums of each block of a vector of a dtype in `MEASURED`, of which no gradient is taken."""
+    return (measure_block(block, scratch, hist=hist) for block in torch.split(elements, BLOCK))
+
+
+def measure_block(block: torch.Tensor, scratch: Scratch, *, hist: bool = False) -> Partial:
     """Return the sums of one block: a vector of a dtype in `MEASURED`, of which no gradient is taken."""
-    wide = _as_float(block)
-    sums = _measure(wide)
+    wide = _as_float(block, scratch)
+    sums = _measure(wide, scratch)
     if not hist:
         return sums
     finite = wide if sums.finite == wide.numel() else wide[wide.isfinite()]
-    return replace(sums, bins=Bins.count(finite, sums.least, sums.largest, grid_of(block.dtype)))
+    return replace(sums, bins=Bins.count(finite, sums.least, sums.largest, grid_of(block.dtype), scratch))
 
 
-def _merged(partials: Iterator[Partial]) -> Partial:
-    total = Partial()
-    for each in partials:
-        total = total.merged(each)
-    return total
-
-
-def _measure_run(blocks: tuple[torch.Tensor, ...], *, hist: bool) -> list[Partial]:
-    return [measure_block(block, hist=hist) for block in blocks]
+def merged(partials: Iterable[Partial]) -> Partial:
+    """Merge the sums of disjoint sets of elements, in order."""
+    return reduce(Partial.merged, partials, Partial())
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
@@ -174,36 +167,39 @@ def _flat(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.permute(order).reshape(-1)
 
 
-def _as_float(block: torch.Tensor) -> torch.Tensor:
+def _as_float(block: torch.Tensor, scratch: Scratch) -> torch.Tensor:
     """Return a block on the CPU as float32 or float64, which hold every element of it."""
     if block.dtype in {torch.float32, torch.float64}:
         return block.cpu()
     if block.dtype.is_complex:
         return block.to(torch.complex128).abs().cpu()
-    return block.to("cpu", torch.float32 if block.dtype.is_floating_point else torch.float64)
+    wide = torch.float32 if block.dtype.is_floating_point else torch.float64
+    return scratch.vector("widened", block.numel(), wide).copy_(block)
 
 
-def _measure(block: torch.Tensor) -> Partial:
+def _measure(block: torch.Tensor, scratch: Scratch) -> Partial:
     total = block.numel()
     if total == 0:
         return Partial()
     if total <= _TINY and block.dtype == torch.float32:
         return _measure_list(block.tolist())
-    low, high = torch.aminmax(block)
-    least, largest = low.item(), high.item()
+    least, largest = block.amin().item(), block.amax().item()
     if not (math.isfinite(least) and math.isfinite(largest)):
-        return _with_the_others(block)
+        return _with_the_others(block, scratch)
     if least == largest:
         return _constant(least, total)
     magnitude = max(-least, largest)
     if block.dtype == torch.float64 or total <= _SMALL or not _SAFE[0] <= magnitude <= _SAFE[1]:
         mean, deviations, squares = _precise_sums(block)
-    else:
-        mean, squares = block.sum().item() / total, block.dot(block).item()
-        deviations = squares - total * mean * mean
-        if squares > _CANCELLATION * deviations:
-            mean, deviations, squares = _precise_sums(block)
-    zeros = 0 if least > 0 or largest < 0 else _count_zeros(block)
+        zeros = 0 if least > 0 or largest < 0 else _count_zeros(block)
+        return Partial(total, mean, deviations, least, largest, squares, zeros)
+    squared = torch.mul(block, block, out=scratch.vector("squared", total, block.dtype))
+    mean, squares = block.sum().item() / total, squared.sum().item()
+    deviations = squares - total * mean * mean
+    # Counting takes three times as long as finding out that there is nothing to count.
+    zeros = _count_zeros(block) if squared.amin().item() == 0 else 0
+    if squares > _CANCELLATION * deviations:
+        mean, deviations, squares = _precise_sums(block)
     return Partial(total, mean, deviations, least, largest, squares, zeros)
 
 
@@ -217,9 +213,6 @@ def _precise_sums(block: torch.Tensor) -> tuple[float, float, float]:
 
 
 def _count_zeros(block: torch.Tensor) -> int:
-    """Count zeros; counting takes five times as long as finding out that there is none."""
-    if block.numel() > _SMALL and block.abs().amin().item() > 0:
-        return 0
     return block.numel() - int(torch.count_nonzero(block))
 
 
@@ -227,12 +220,12 @@ def _constant(value: float, total: int) -> Partial:
     return Partial(total, value, 0.0, value, value, total * value * value, 0 if value else total)
 
 
-def _with_the_others(block: torch.Tensor) -> Partial:
+def _with_the_others(block: torch.Tensor, scratch: Scratch) -> Partial:
     """Measure the finite elements of a block and count the others."""
     finite = block[block.isfinite()]
     nan = int(block.isnan().sum())
     others = Partial(nan=nan, inf=block.numel() - finite.numel() - nan)
-    return _measure(finite).merged(others)
+    return _measure(finite, scratch).merged(others)
 
 
 def _measure_list(values: list[float]) -> Partial:

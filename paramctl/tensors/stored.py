@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from itertools import chain
 from math import prod
 from typing import Final, NamedTuple
 
@@ -17,15 +16,14 @@ from paramctl.checkpoints.stored import Checkpoint, Piece, span_of
 from paramctl.errors import failure
 from paramctl.records import ParameterRecord, Shape, Statistics, Values
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.statistics import BLOCK, MEASURED, Partial, measure_block
-from paramctl.tensors.threads import available_threads, one_thread, one_thread_each
+from paramctl.tensors.scratch import Scratch, ScratchPool, memory_of
+from paramctl.tensors.statistics import BLOCK, MEASURED, Partial, measure_blocks, merged
+from paramctl.tensors.threads import available_threads, share_out
 from paramctl.tensors.values import TensorValues
 
-_BLOCKS_AT_ONCE: Final = 8
+_BLOCKS_AT_ONCE: Final = 2
 """How many blocks are read at once: so many that a call costs nothing, so few that they stay in a core's cache."""
 _CHUNK: Final = _BLOCKS_AT_ONCE * BLOCK
-_RUNS_FOR_EACH: Final = 8
-"""Into how many parts for each thread a tensor is cut, so that none waits long for the last one."""
 
 
 def measurer(checkpoint: Checkpoint, options: ListOptions) -> Measure:
@@ -72,12 +70,12 @@ class StoredReader:
 
     Attributes:
         hist: whether elements are counted by their size, where they are measured.
-        buffers: those that no thread uses now.
+        scratches: what chunks are read into and blocks are measured in.
 
     """
 
     hist: bool = False
-    buffers: deque[bytearray] = field(default_factory=deque)
+    scratches: ScratchPool = field(default_factory=ScratchPool)
 
     def measure(self, record: ParameterRecord, pieces: Sequence[Piece]) -> Statistics:
         """Return the statistics of a tensor, of which a few blocks are in memory at a time.
@@ -87,7 +85,7 @@ class StoredReader:
 
         """
         dtype = getattr(torch, record.dtype)
-        total = reduce(Partial.merged, (self._measure_piece(piece, dtype, record) for piece in pieces), Partial())
+        total = merged(self._measure_piece(piece, dtype, record) for piece in pieces)
         return total.statistics()
 
     def load(self, record: ParameterRecord, pieces: Sequence[Piece]) -> torch.Tensor:
@@ -100,6 +98,7 @@ class StoredReader:
         dtype = getattr(torch, record.dtype)
         ensure_fits(record.nbytes, f"the elements of {record.name}")
         whole = torch.empty(record.shape, dtype=dtype)
+        scratch = Scratch()
         for piece in pieces:
             slices = tuple(slice(at, at + size) for at, size in zip(piece.at, piece.shape, strict=True))
             order = _outermost_first(piece.strides)
@@ -107,7 +106,8 @@ class StoredReader:
             shape, strides = (tuple(each[i] for i in order) for each in (piece.shape, piece.strides))
             with opened(piece.path, str(piece.path)) as file:
                 for chunk in _chunks(piece.offset, shape, strides):
-                    part[chunk.place].copy_(_read(file, piece, chunk, dtype, bytearray(chunk.length * dtype.itemsize)))
+                    held = scratch.vector("read", chunk.length * dtype.itemsize, torch.uint8)
+                    part[chunk.place].copy_(_read(file, piece, chunk, dtype, held))
         return whole
 
     def _measure_piece(self, piece: Piece, dtype: torch.dtype, record: ParameterRecord) -> Partial:
@@ -117,27 +117,15 @@ class StoredReader:
         chunks = list(_chunks(piece.offset, shape, strides))
         with opened(piece.path, str(piece.path)) as file:
 
-            def run(some: Sequence[_Chunk]) -> list[Partial]:
-                return [each for chunk in some for each in self._measure_chunk(file, piece, chunk, dtype)]
+            def measure_chunk(chunk: _Chunk) -> list[Partial]:
+                with self.scratches.lend() as scratch:
+                    held = scratch.vector("read", chunk.length * dtype.itemsize, torch.uint8)
+                    elements = _read(file, piece, chunk, dtype, held).reshape(-1)
+                    return list(measure_blocks(elements, scratch, hist=self.hist))
 
-            total = reduce(Partial.merged, _on_all_cores(run, chunks), Partial())
+            partials = share_out(chunks, min(available_threads(), len(chunks)), lambda: measure_chunk)
+            total = merged(chain.from_iterable(partials))
         return _repeated(total, repeats)
-
-    def _measure_chunk(self, file: OpenFile, piece: Piece, chunk: _Chunk, dtype: torch.dtype) -> list[Partial]:
-        buffer = self._take(chunk.length * dtype.itemsize)
-        try:
-            elements = _read(file, piece, chunk, dtype, buffer).reshape(-1)
-            return [measure_block(block, hist=self.hist) for block in torch.split(elements, BLOCK)]
-        finally:
-            self.buffers.append(buffer)
-
-    def _take(self, nbytes: int) -> bytearray:
-        """Return a buffer that no other thread has."""
-        try:
-            buffer = self.buffers.pop()
-        except IndexError:
-            return bytearray(nbytes)
-        return buffer if len(buffer) >= nbytes else bytearray(nbytes)
 
 
 def check_readable(checkpoint: Checkpoint, record: ParameterRecord) -> None:
@@ -161,24 +149,9 @@ def why_unreadable(checkpoint: Checkpoint, record: ParameterRecord) -> str | Non
     return f"they are of {record.dtype}, which packs or quantizes them"
 
 
-def _on_all_cores(run: Callable[[Sequence[_Chunk]], list[Partial]], chunks: Sequence[_Chunk]) -> Iterator[Partial]:
-    """Yield what chunks give, in their order, whatever the number of threads."""
-    if len(chunks) <= 1:
-        with one_thread():
-            yield from run(chunks)
-        return
-    workers = min(available_threads(), len(chunks))
-    share = -(-len(chunks) // (_RUNS_FOR_EACH * workers))
-    with one_thread_each(workers) as pool:
-        for partials in pool.map(run, [chunks[i : i + share] for i in range(0, len(chunks), share)]):
-            yield from partials
-
-
-def _read(file: OpenFile, piece: Piece, chunk: _Chunk, dtype: torch.dtype, buffer: bytearray) -> torch.Tensor:
-    """Return the elements of a chunk; they lie in the buffer, and are others when that is used again."""
-    nbytes = chunk.length * dtype.itemsize
-    file.fill(memoryview(buffer)[:nbytes], piece.start + chunk.first * dtype.itemsize)
-    held = torch.frombuffer(buffer, dtype=torch.uint8)[:nbytes] if nbytes else torch.empty(0, dtype=torch.uint8)
+def _read(file: OpenFile, piece: Piece, chunk: _Chunk, dtype: torch.dtype, held: torch.Tensor) -> torch.Tensor:
+    """Return the elements of a chunk; their bytes are read into a vector of so many, and are others when it is."""
+    file.fill(memory_of(held), piece.start + chunk.first * dtype.itemsize)
     # A byte other than 0 and 1 is no bool that torch could count.
     elements = held.ne(0) if dtype == torch.bool else held.view(dtype)
     return elements.as_strided(chunk.shape, chunk.strides)

@@ -78,6 +78,49 @@ def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
             pool.shutdown(cancel_futures=True)
 
 
+def share_out(items: Iterable[Item], workers: int, make_work: Callable[[], Callable[[Item], Result]]) -> list[Result]:
+    """Return what each item gives, in the items' order, worked out on several threads of which the caller's is one.
+
+    No thread waits for another before the end, so that items may be small. torch's operations run on one thread each.
+
+    Args:
+        items: each is taken by the first thread that is free.
+        workers: how many threads there are.
+        make_work: makes what works on items; every thread has its own.
+
+    """
+    pending = deque(enumerate(items))
+    results: dict[int, Result] = {}
+    failures: list[BaseException] = []
+
+    def take() -> tuple[int, Item] | None:
+        try:
+            return pending.popleft()
+        except IndexError:
+            return None
+
+    def work_on_pending() -> None:
+        try:
+            with one_thread():
+                work = make_work()
+                while (taken := take()) is not None:
+                    number, item = taken
+                    results[number] = work(item)
+        except BaseException as failure:  # noqa: BLE001  the caller's thread raises it
+            failures.append(failure)
+            pending.clear()
+
+    others = [threading.Thread(target=work_on_pending, name="paramctl-work") for _ in range(workers - 1)]
+    for thread in others:
+        thread.start()
+    work_on_pending()
+    for thread in others:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return [results[number] for number in range(len(results))]
+
+
 def in_order(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield what a function makes of each item, in the items' order; few results wait, however many items there are."""
     pending: deque[Future[Result]] = deque()

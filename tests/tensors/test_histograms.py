@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paramctl.tensors.histograms import MOST_BINS
+from paramctl.tensors.scratch import Scratch
 from paramctl.tensors.statistics import Partial, measure, measure_block
 
 FINITE = {torch.float32: st.floats(width=32), torch.float64: st.floats(), torch.float16: st.floats(width=16)}
@@ -78,7 +79,7 @@ def test_bins_are_few_of_one_width_and_as_many_as_the_dtype_has_numbers_for(tens
 @given(tensors(), st.lists(st.integers(0, 90), max_size=5), st.randoms(use_true_random=False))
 @example(torch.tensor([0.0, 1e-80], dtype=torch.float64), [1], random.Random(0))
 def test_no_cut_and_no_order_of_blocks_changes_a_count(tensor, cuts, order):
-    blocks = [measure_block(block, hist=True) for block in torch.tensor_split(tensor, sorted(cuts))]
+    blocks = [measure_block(block, Scratch(), hist=True) for block in torch.tensor_split(tensor, sorted(cuts))]
     order.shuffle(blocks)
     assert reduce(Partial.merged, blocks, Partial()).statistics().histogram == histogram(tensor)
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import time
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
 
 import pytest
 import torch
 
-from paramctl.tensors.threads import Budget, in_order, one_thread, one_thread_each
+from paramctl.tensors.threads import Budget, in_order, one_thread, one_thread_each, share_out
 
 
 def test_two_callers_at_once_leave_the_number_of_threads_as_it_was():
@@ -86,3 +86,45 @@ def test_a_budget_is_never_passed_but_by_one_that_is_alone():
         list(in_order(pool, hold, [4, 5, 6, 3, 12, 7, 2, 1, 30, 4, 4, 4] * 5))
     assert all(sum(each) <= 10 or len(each) == 1 for each in most)
     assert max(map(len, most)) > 1
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_what_is_shared_out_comes_back_in_order_and_is_worked_on_by_one_torch_thread_each(workers):
+    before = torch.get_num_threads()
+
+    def make_work():
+        return lambda number: (number, torch.get_num_threads())
+
+    assert share_out(range(50), workers, make_work) == [(number, 1) for number in range(50)]
+    assert torch.get_num_threads() == before
+
+
+def test_every_thread_that_shares_has_work_of_its_own():
+    both = Barrier(2, timeout=20)
+
+    def make_work():
+        mine = object()
+
+        def work(_):
+            both.wait()  # neither goes on before the other one has an item, too
+            return mine
+
+        return work
+
+    one, other = share_out(range(2), 2, make_work)
+    assert one is not other
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_failure_of_any_thread_is_raised_and_stops_the_others(workers):
+    done = []
+
+    def work(number):
+        if number == 3:
+            raise KeyError(number)
+        time.sleep(0.001)
+        done.append(number)
+
+    with pytest.raises(KeyError, match="3"):
+        share_out(range(2000), workers, lambda: work)
+    assert len(done) < 1000

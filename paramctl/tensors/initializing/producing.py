@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from itertools import groupby
 from operator import itemgetter
 from threading import Event
@@ -18,7 +17,8 @@ from paramctl.tensors.initializing.blocks import chunks_of, precision_of
 from paramctl.tensors.initializing.drawing import Drawing
 from paramctl.tensors.initializing.targets import describe_measured
 from paramctl.tensors.memory import available_bytes
-from paramctl.tensors.statistics import BLOCK, Partial, measure, measure_block
+from paramctl.tensors.scratch import Scratch
+from paramctl.tensors.statistics import Partial, measure, measure_block, merged
 from paramctl.tensors.threads import Budget, available_threads, in_order, one_thread_each
 from paramctl.tensors.values import TensorValues
 from paramctl.watching import Advance
@@ -72,8 +72,8 @@ def produce(
             chunks = ((i, chunk) for i in numbers["blockwise"] for chunk in chunks_of(drawings[i].tensor.numel()))
             partials = in_order(pool, lambda task: (task[0], producer.chunk(drawings[task[0]], task[1])), chunks)
             for i, each in groupby(partials, key=itemgetter(0)):
-                merged = reduce(Partial.merged, (partial for _, several in each for partial in several))
-                rows[i] = describe_measured(drawings[i], merged.statistics())
+                total = merged(partial for _, several in each for partial in several)
+                rows[i] = describe_measured(drawings[i], total.statistics())
         except BaseException:
             producer.stop.set()  # an interrupt does not wait for what is being drawn
             raise
@@ -114,11 +114,12 @@ class _Producer:
 
     def chunk(self, drawing: Drawing, chunk: int) -> list[Partial]:
         partials: list[Partial] = []
+        scratch = Scratch()
         for start, block in drawing.draw_chunk(self.seed, chunk):
             if self.stop.is_set():
                 break
             self.put(id(drawing.tensor), start, block)
-            partials += (measure_block(part, hist=self.hist) for part in torch.split(block, BLOCK))
+            partials.append(measure_block(block, scratch, hist=self.hist))
         return partials
 
 

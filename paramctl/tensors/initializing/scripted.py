@@ -13,8 +13,7 @@ import warnings
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
 from queue import SimpleQueue
 from typing import Final, NamedTuple
@@ -35,13 +34,14 @@ from paramctl.tensors.initializing.kernels import ELEMENTWISE
 from paramctl.tensors.initializing.producing import Put
 from paramctl.tensors.initializing.targets import describe_measured
 from paramctl.tensors.memory import ensure_fits
-from paramctl.tensors.statistics import BLOCK, Partial, measure_block
+from paramctl.tensors.scratch import Scratch, ScratchPool
+from paramctl.tensors.statistics import BLOCK, Partial, measure_block, merged
 from paramctl.tensors.threads import available_threads, in_order, one_thread, one_thread_each
 from paramctl.tensors.values import TensorValues
 
 _TEMPORARIES: Final = 4
 """The memory that torch's functions for whole tensors take, in tensors; measured."""
-_RUN: Final = 4 * BLOCK
+_RUN: Final = BLOCK
 """Elements that are handed from the thread that draws to those that measure and write."""
 
 
@@ -161,6 +161,7 @@ class _Script:
     with_values: bool
     hist: bool
     free: SimpleQueue[torch.Tensor]
+    scratches: ScratchPool = field(default_factory=ScratchPool)
     values: dict[int, TensorValues] = field(default_factory=dict)
     generator: torch.Generator = field(init=False)
 
@@ -220,23 +221,19 @@ class _Script:
             yield
             self.generator.set_state(torch.get_rng_state())
 
-    def take(self, run: _Run) -> tuple[int, list[Partial]]:
+    def take(self, run: _Run) -> tuple[int, Partial]:
         """Put and measure a run, and let its memory be used again."""
         try:
             self.put(run.key, run.start, run.elements)
-            return run.drawing, [measure_block(block, hist=self.hist) for block in torch.split(run.elements, BLOCK)]
+            with self.scratches.lend() as scratch:
+                return run.drawing, measure_block(run.elements, scratch, hist=self.hist)
         finally:
             self.free.put(run.memory)
 
-    def rows(
-        self, drawings: Sequence[Drawing], taken: Iterator[tuple[int, list[Partial]]]
-    ) -> list[InitializedParameter]:
+    def rows(self, drawings: Sequence[Drawing], taken: Iterator[tuple[int, Partial]]) -> list[InitializedParameter]:
         """Merge what was measured of each parameter."""
-        nothing = measure_block(torch.empty(0, device="cpu"), hist=self.hist)
-        partials = {
-            i: reduce(Partial.merged, chain.from_iterable(several for _, several in group))
-            for i, group in groupby(taken, key=itemgetter(0))
-        }
+        nothing = measure_block(torch.empty(0, device="cpu"), Scratch(), hist=self.hist)
+        partials = {i: merged(part for _, part in group) for i, group in groupby(taken, key=itemgetter(0))}
         return [
             describe_measured(drawing, partials.get(i, nothing).statistics(), self.values.get(i))
             for i, drawing in enumerate(drawings)

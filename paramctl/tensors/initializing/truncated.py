@@ -8,13 +8,15 @@ from typing import Final, TypeAlias
 
 import torch
 
-from paramctl.tensors.initializing.blocks import Fill
+from paramctl.tensors.initializing.blocks import Fill, spans
 
 Propose: TypeAlias = Callable[[torch.Tensor, torch.Generator], object]
 """Fills a vector with candidates."""
 Reject: TypeAlias = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 """Returns the indices of the candidates that are not taken."""
 
+_AT_ONCE: Final = 2**16
+"""Elements that are proposed at once. Which values a stream gives depends on it."""
 _ENOUGH: Final = 0.3
 """The share of a normal distribution between the bounds above which it is drawn and the rest rejected, as by torch."""
 
@@ -36,13 +38,15 @@ def truncated_normal(*, mean: float, std: float, a: float, b: float) -> Fill:
 
 def _redrawing(propose: Propose, rejected: Reject) -> Fill:
     def fill(block: torch.Tensor, generator: torch.Generator) -> None:
-        propose(block, generator)
-        left = rejected(block, generator)
-        while left.numel():
-            candidates = block.new_empty(left.numel())
-            propose(candidates, generator)
-            block[left] = candidates
-            left = left[rejected(candidates, generator)]
+        for start, stop in spans(0, block.numel(), _AT_ONCE):
+            part = block[start:stop]
+            propose(part, generator)
+            left = rejected(part, generator)
+            while left.numel():
+                candidates = part.new_empty(left.numel())
+                propose(candidates, generator)
+                part[left] = candidates
+                left = left[rejected(candidates, generator)]
 
     return fill
 

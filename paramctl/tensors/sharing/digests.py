@@ -5,12 +5,12 @@ Equal means the same bits in the same logical order: a NaN equals a NaN of the s
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 import torch
 
+from paramctl.tensors.scratch import memory_of
 from paramctl.tensors.statistics import BLOCK
 from paramctl.tensors.threads import available_threads, in_order, one_thread_each
 
@@ -32,7 +32,7 @@ def digest(blocks: Iterable[torch.Tensor]) -> bytes | None:
         held = block.detach().cpu().resolve_conj().resolve_neg().contiguous()
         if held.numel() == 0:
             continue
-        memory = memoryview((ctypes.c_char * held.nbytes).from_address(held.data_ptr())).cast("B")
+        memory = memory_of(held)
         total.update(memory)
         if is_constant:
             first = first or bytes(memory[: held.element_size()])

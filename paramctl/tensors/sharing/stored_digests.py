@@ -18,7 +18,7 @@ from paramctl.tensors.statistics import BLOCK
 from paramctl.tensors.stored import StoredReader, why_unreadable
 from paramctl.tensors.threads import Budget
 
-_AT_ONCE: Final = 8 * BLOCK
+_AT_ONCE: Final = 2 * BLOCK
 """The elements that are read at once of a tensor that lies in its file as it is hashed."""
 _IN_SLABS: Final = 2**26
 """The bytes that all threads together hold of tensors that lie in another order, or in several parts."""

@@ -5,9 +5,7 @@ The library's own writer puts the metadata in another order in every process.
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from paramctl.checkpoints.safetensors import DTYPES, MAX_HEADER
 from paramctl.errors import failure
 from paramctl.render import text
 from paramctl.tensors.collect import bytes_of, dtype_name
+from paramctl.tensors.writing.positioned import writing_at
 
 Place: TypeAlias = Callable[[str, int, torch.Tensor], None]
 """Writes elements of a tensor: its name, the number of the first element, and the elements. Threads may call it."""
@@ -49,16 +48,12 @@ def writing(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[s
     """
     header, offsets, size = _layout(path, tensors, metadata)
     ensure_room(path.parent, size, "the file")
-    with path.open("wb") as file:
-        file.write(header)
-        file.flush()
-        _reserve(file.fileno(), size)
+    path.write_bytes(header)
+    with writing_at(path, size) as write:
 
         def place(name: str, start: int, elements: torch.Tensor) -> None:
             held = elements.detach().cpu().resolve_conj().resolve_neg().contiguous()
-            if held.numel():
-                memory = memoryview((ctypes.c_char * held.nbytes).from_address(held.data_ptr()))
-                _write_at(file.fileno(), memory, offsets[name] + start * held.element_size())
+            write(held.view(-1).view(torch.uint8), offsets[name] + start * held.element_size())
 
         yield place
 
@@ -74,20 +69,6 @@ def ensure_room(directory: Path, nbytes: int, what: str) -> None:
     if nbytes > free:
         message = f"{what} would take {text.size(nbytes)} of disk; {text.size(free)} are free"
         raise failure(message, where=str(directory))
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    """Give a file its size, and its disk where the system can: what is reserved is written to three times as fast."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.ftruncate(descriptor, size)
-
-
-def _write_at(descriptor: int, memory: memoryview, offset: int) -> None:
-    while memory:
-        written = os.pwrite(descriptor, memory, offset)
-        memory, offset = memory[written:], offset + written
 
 
 def _layout(
