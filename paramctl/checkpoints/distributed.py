@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from paramctl.checkpoints.nesting import pick
-from paramctl.checkpoints.pickle_machine import Global, Made, PickleError
+from paramctl.checkpoints.pickle_values import Global, Made, PickleError
 from paramctl.checkpoints.reading import OpenFile, opened
 from paramctl.checkpoints.sharded import is_beside
 from paramctl.checkpoints.stored import Checkpoint, Piece, contiguous_strides, record_of
@@ -76,7 +76,7 @@ def read_distributed(path: Path, name: str, key: str | None = None) -> Checkpoin
         assert tensor.storage is not None, "every tensor of a distributed checkpoint has chunks"
         return [_piece(path.parent, chunk, wanted, tensor.dtype) for chunk in chunks[tensor.storage.key]]
 
-    return Checkpoint(records=records, locate=locate, notes=(part.note,) if part.note else ())
+    return Checkpoint(records=records, locate=locate, notes=part.notes)
 
 
 def _read_metadata(file: OpenFile) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from paramctl.checkpoints.pickle_machine import Call, Global, PickleError
+from paramctl.checkpoints.pickle_values import Call, Global, PickleError, key_of
 from paramctl.checkpoints.stored import MAX_DIMENSIONS, contiguous_strides, span_of
 from paramctl.records import ITEM_SIZES, Shape
 
@@ -227,16 +227,17 @@ def _rebuilt(function: Any, _kind: Any, arguments: Any, _state: Any) -> Any:
     """Return the tensor that a tensor with attributes, or of a subclass, was."""
     known = isinstance(function, Global) and CALLS.get(function) not in {None, _rebuilt}
     if not known or type(arguments) is not tuple:
-        raise PickleError(f"{function} rebuilds no tensor that is known")
+        told = function if isinstance(function, Global) else "what is to rebuild a tensor"
+        raise PickleError(f"{told} rebuilds no tensor that is known")
     return CALLS[function](*arguments)
 
 
 def _ordered(pairs: Any = ()) -> dict[Any, Any]:
-    made: dict[Any, Any] = {}
+    made: dict[Any, Any] = dict(pairs) if isinstance(pairs, dict) else {}
     for pair in pairs if isinstance(pairs, list | tuple) else ():
-        if not isinstance(pair, list | tuple) or len(pair) != 2 or isinstance(pair[0], list | dict | tuple):
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise PickleError("an OrderedDict is not made of pairs")
-        made[pair[0]] = pair[1]
+        made[key_of(pair[0])] = pair[1]
     return made
 
 
