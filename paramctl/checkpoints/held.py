@@ -157,14 +157,14 @@ def items(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, child in value.items():
             if isinstance(child, _HOLDING) and child:
-                yield key if isinstance(key, str) else _text_of(key), child
+                yield key if isinstance(key, str) else text_of(key), child
     elif isinstance(value, list | tuple):
         for i, child in enumerate(value):
             if isinstance(child, _HOLDING) and child:
                 yield str(i), child
 
 
-def _text_of(key: Any) -> str:
+def text_of(key: Any) -> str:
     """Write a key that is no text: a number as it is, and whatever else by its kind, since it may be of any size."""
     if isinstance(key, WrittenKey):
         return key.text
