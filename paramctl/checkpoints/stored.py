@@ -72,7 +72,7 @@ class Checkpoint:
 
         """
         records = tuple(self.records)
-        return Inventory(records, (), tuple(_modules(records)) if modules else ())
+        return Inventory(records, (), tuple(_modules(records)) if modules else (), unreadable=self.unreadable)
 
     def below(self, key: str, name: str) -> Checkpoint:
         """Return the tensors whose names begin with a dotted path, under the names that they have behind it.
