@@ -9,7 +9,7 @@ from paramctl.checkpoints.directory import DCP_METADATA
 from paramctl.checkpoints.stored import Checkpoint
 
 INDEX_SUFFIXES: Final = (".safetensors.index.json", ".bin.index.json")
-TORCH_SUFFIXES: Final = (".pt", ".pth", ".bin", ".ckpt")
+TORCH_SUFFIXES: Final = (".pt", ".pth", ".bin", ".ckpt", ".pth.tar")
 SUFFIXES: Final = (*INDEX_SUFFIXES, ".safetensors", *TORCH_SUFFIXES)
 """How the name of a checkpoint ends."""
 
