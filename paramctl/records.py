@@ -228,9 +228,11 @@ class Inventory(NamedTuple):
         buffers: one record per distinct buffer.
         modules: one record per place of a module, the root first.
         unregistered: what its modules hold besides; None where nobody looked, since no code of the user's is in it.
+        unreadable: why the elements of a tensor are not what lies in its file, by the first of its names.
     """
 
     parameters: tuple[ParameterRecord, ...]
     buffers: tuple[ParameterRecord, ...]
     modules: tuple[ModuleRecord, ...]
     unregistered: tuple[UnregisteredRecord, ...] | None = None
+    unreadable: Mapping[str, str] = MappingProxyType({})

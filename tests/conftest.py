@@ -43,6 +43,11 @@ class Result:
         return json.loads(self.out)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run slow tests first: one that begins last would keep a process busy while the others have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "PARAMCTL_MODEL"):

@@ -180,7 +180,8 @@ def make_list_report(
         with watch(sum(record.nbytes for record in shown)) as advance:
             shown = [_measured(record, options.prefix, measure, advance) for record in shown]
         if options.measures:
-            found += notes_on_unmeasured((record, record.stats) for record in shown)
+            reasons = {name.removeprefix(options.prefix): why for name, why in held.unreadable.items()}
+            found += notes_on_unmeasured(((record, record.stats) for record in shown), reasons)
     return ListReport(
         model=model,
         parameters=sort_records(shown, options.sort),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ _PRECEDENCE: Final[Sequence[Sequence[str]]] = (
     ("pytorch_model.bin.index.json",),
     ("pytorch_model.bin",),
     (DCP_METADATA,),
-    ("*.bin", "*.pt", "*.pth", "*.ckpt"),
+    ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pth.tar"),
 )
 """What is looked for, the first kind first."""
 _MOST_LISTED: Final = 8
@@ -45,3 +46,11 @@ def find_checkpoint(directory: Path, model: str) -> Path | None:
         if found:
             return directory / found[0]
     return None
+
+
+def holds_checkpoint(directory: Path) -> bool:
+    """Tell whether there are checkpoints in a directory; not of one that cannot be read."""
+    patterns = [pattern for each in _PRECEDENCE for pattern in each]
+    with suppress(OSError):
+        return any(each.match(pattern) for each in directory.iterdir() for pattern in patterns)
+    return False

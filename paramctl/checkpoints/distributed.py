@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from paramctl.checkpoints.held import text_of
 from paramctl.checkpoints.nesting import pick
-from paramctl.checkpoints.pickle_machine import Global, Made, PickleError
-from paramctl.checkpoints.reading import OpenFile, opened
+from paramctl.checkpoints.parts import overlap
+from paramctl.checkpoints.pickle_values import Global, Made, PickleError, key_of
+from paramctl.checkpoints.reading import OpenFile, clipped, opened
 from paramctl.checkpoints.sharded import is_beside
-from paramctl.checkpoints.stored import Checkpoint, Piece, contiguous_strides, record_of
+from paramctl.checkpoints.stored import MAX_NAME, Checkpoint, Piece, contiguous_strides, record_of
 from paramctl.checkpoints.torch_file import follow, read_saved, refusal
 from paramctl.checkpoints.torch_objects import CALLS, Storage, Tensor, dtype_named, sizes
 from paramctl.checkpoints.window import Window
@@ -42,6 +45,13 @@ _OTHERS: Final = frozenset(
 )  # fmt: skip
 
 
+_Places: TypeAlias = Mapping[tuple[str, str], tuple[str, int, int]]
+"""The file, first byte and number of bytes of every saved part, by its tensor and its place there, as a text.
+
+Numbers of the file's choice are no keys: see `pickle_values.key_of`.
+"""
+
+
 class _Chunk(NamedTuple):
     """A part of a tensor: its place in the tensor, its sizes, and the stretch of a file that it was saved in."""
 
@@ -66,9 +76,13 @@ def read_distributed(path: Path, name: str, key: str | None = None) -> Checkpoin
     """
     with opened(path, name) as file:
         metadata = _read_metadata(file)
-        tensors, chunks = _tensors(file, metadata)
+        try:
+            tensors, chunks = _tensors(file, metadata)
+            nested = _nested(tensors, metadata.get("planner_data"))
+        except PickleError as error:
+            raise file.wrong(error.message) from None
     _check_files(path, name, {each.path for every in chunks.values() for each in every})
-    part = pick(_nested(tensors, metadata.get("planner_data")), key, name)
+    part = pick(nested, key, name)
     records = [record_of(each, tensor.shape, tensor.dtype) for each, tensor in part.tensors.items()]
 
     def locate(wanted: str) -> Sequence[Piece]:
@@ -76,7 +90,7 @@ def read_distributed(path: Path, name: str, key: str | None = None) -> Checkpoin
         assert tensor.storage is not None, "every tensor of a distributed checkpoint has chunks"
         return [_piece(path.parent, chunk, wanted, tensor.dtype) for chunk in chunks[tensor.storage.key]]
 
-    return Checkpoint(records=records, locate=locate, notes=(part.note,) if part.note else ())
+    return Checkpoint(records=records, locate=locate, notes=part.notes)
 
 
 def _read_metadata(file: OpenFile) -> Mapping[str, Any]:
@@ -114,7 +128,9 @@ def _tensors(file: OpenFile, metadata: Mapping[str, Any]) -> tuple[dict[str, Ten
     chunks: dict[str, list[_Chunk]] = {}
     for name, value in held.items():
         if not isinstance(name, str) or not isinstance(value, Made):
-            raise file.wrong(f"{str(name)[:60]!r} is no tensor and no other value")
+            raise file.wrong("what stands there is no tensor and no other value", tensor=text_of(name))
+        if len(name) > MAX_NAME:
+            raise file.wrong(f"the name has {len(name):,} characters; {MAX_NAME:,} are read", tensor=name)
         if value.made_by.name != "TensorStorageMetadata":
             continue
         try:
@@ -122,7 +138,7 @@ def _tensors(file: OpenFile, metadata: Mapping[str, Any]) -> tuple[dict[str, Ten
         except PickleError as error:
             raise file.wrong(error.message, tensor=name) from None
         chunks[name] = [_chunk(file, name, stored, at, size) for at, size in parts]
-        if sum(prod(size) for _, size in parts) != prod(shape):
+        if sum(prod(size) for _, size in parts) != prod(shape) or overlap(parts):
             raise file.wrong(f"its parts do not make up a tensor of {list(shape)}", tensor=name)
         nbytes = prod(shape) * ITEM_SIZES[dtype]
         tensors[name] = Tensor(Storage(name, dtype, nbytes), 0, shape, contiguous_strides(shape), dtype)
@@ -149,7 +165,7 @@ def _described(value: Made) -> tuple[str, Shape, list[tuple[Shape, Shape]]]:
     return dtype, shape, placed
 
 
-def _stored(file: OpenFile, places: Mapping[Any, Any]) -> dict[tuple[str, Shape | None], tuple[str, int, int]]:
+def _stored(file: OpenFile, places: Mapping[Any, Any]) -> _Places:
     """Return the file, first byte and number of bytes of every saved part, by its tensor and its place there."""
     stored = {}
     for index, place in places.items():
@@ -165,7 +181,7 @@ def _stored(file: OpenFile, places: Mapping[Any, Any]) -> dict[tuple[str, Shape 
                     raise file.wrong(f"it lies at byte {start} of {path!r}, {n} bytes long", tensor=name)
                 if value.get("transform_descriptors"):
                     raise file.wrong("it was compressed or encoded as it was saved", tensor=name)
-                stored[name, offset if type(offset) is tuple else None] = (path, start, n)
+                stored[name, "" if offset is None else str(sizes(offset, "offsets"))] = (path, start, n)
             case _:
                 raise file.wrong("the place of a tensor is none")
     return stored
@@ -174,39 +190,44 @@ def _stored(file: OpenFile, places: Mapping[Any, Any]) -> dict[tuple[str, Shape 
 def _chunk(
     file: OpenFile,
     name: str,
-    stored: Mapping[tuple[str, Shape | None], tuple[str, int, int]],
+    stored: _Places,
     at: Shape,
     shape: Shape,
 ) -> _Chunk:
-    place = stored.get((name, at)) or stored.get((name, None))
+    place = stored.get((name, str(at))) or stored.get((name, ""))
     if place is None:
         raise file.wrong(f"no file is told for its part at {list(at)}", tensor=name)
     return _Chunk(at, shape, *place)
 
 
 def _check_files(path: Path, name: str, files: set[str]) -> None:
-    missing = [each for each in sorted(files) if not (path.parent / each).is_file()]
+    missing = [each for each in sorted(files) if not os.path.isfile(path.parent / each)]  # noqa: PTH113  never raises
     if missing:
-        raise ParamctlError(*(Problem(message=f"there is no file {each}", where=name) for each in missing))
+        raise ParamctlError(*(Problem(message=clipped(f"there is no file {each}"), where=name) for each in missing))
 
 
-def _nested(tensors: Mapping[str, Tensor], paths: Any) -> dict[str, Any]:
-    """Return the tensors nested as they were before their names were joined, as far as that was noted."""
+def _nested(tensors: Mapping[str, Tensor], paths: Any) -> Mapping[str, Any]:
+    """Return the tensors nested as they were before their names were joined, where that was noted and leads apart."""
     root: dict[str, Any] = {}
     for name, tensor in tensors.items():
-        path = paths.get(name) if isinstance(paths, dict) else None
-        steps = [str(each) for each in path] if isinstance(path, tuple) and path else [name]
-        inner = root
-        for step in steps[:-1]:
-            below = inner.setdefault(step, {})
-            if not isinstance(below, dict):
-                break
-            inner = below
-        else:
-            inner[steps[-1]] = tensor
-            continue
-        root[name] = tensor
+        *outer, last = _steps(name, paths)
+        inner: Any = root
+        for step in outer:
+            inner = inner.setdefault(step, {})
+            if not isinstance(inner, dict):
+                return tensors
+        if last in inner:
+            return tensors
+        inner[last] = tensor
     return root
+
+
+def _steps(name: str, paths: Any) -> list[str]:
+    path = paths.get(name) if isinstance(paths, dict) else None
+    if type(path) is not tuple or len(path) > MAX_NAME or not all(isinstance(each, str | int) for each in path):
+        return [name]
+    steps = [each if isinstance(each, str) else text_of(key_of(each)) for each in path]
+    return steps if ".".join(steps) == name else [name]
 
 
 def _piece(directory: Path, chunk: _Chunk, name: str, dtype: str) -> Piece:

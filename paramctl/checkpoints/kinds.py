@@ -9,7 +9,7 @@ from paramctl.checkpoints.directory import DCP_METADATA
 from paramctl.checkpoints.stored import Checkpoint
 
 INDEX_SUFFIXES: Final = (".safetensors.index.json", ".bin.index.json")
-TORCH_SUFFIXES: Final = (".pt", ".pth", ".bin", ".ckpt")
+TORCH_SUFFIXES: Final = (".pt", ".pth", ".bin", ".ckpt", ".pth.tar")
 SUFFIXES: Final = (*INDEX_SUFFIXES, ".safetensors", *TORCH_SUFFIXES)
 """How the name of a checkpoint ends."""
 
@@ -35,13 +35,17 @@ def read_checkpoint(path: Path, name: str, key: str | None = None, *, with_modul
     if path.name.endswith(INDEX_SUFFIXES):
         from paramctl.checkpoints.sharded import read_sharded
 
-        held = read_sharded(path, name, read_checkpoint)
-    elif path.name.endswith(".safetensors"):
+        held = read_sharded(path, name, _read_file)
+        return held if key is None else held.below(key, name)
+    return _read_file(path, name, key, with_modules=with_modules)
+
+
+def _read_file(path: Path, name: str, key: str | None = None, *, with_modules: bool = False) -> Checkpoint:
+    if path.name.endswith(".safetensors"):
         from paramctl.checkpoints import safetensors
 
         held = safetensors.read_file(path, name)
-    else:
-        from paramctl.checkpoints import torch_checkpoint
+        return held if key is None else held.below(key, name)
+    from paramctl.checkpoints import torch_checkpoint
 
-        return torch_checkpoint.read_file(path, name, key, with_modules=with_modules)
-    return held if key is None else held.below(key, name)
+    return torch_checkpoint.read_file(path, name, key, with_modules=with_modules)

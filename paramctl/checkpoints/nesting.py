@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from paramctl.checkpoints.held import Holders, items
+from paramctl.checkpoints.reading import clipped
 from paramctl.checkpoints.torch_objects import Tensor
-from paramctl.errors import ParamctlError, failure, nearest
+from paramctl.errors import failure, few, nearest
 
-MAX_NAMES: Final = 5_000_000
-MAX_DEPTH: Final = 200
-"""The names and the nesting that are followed, as in a spec."""
-_BITS: Final = 64
 _MOST_LISTED: Final = 8
 _MOST_PATHS: Final = 1000
 _USUAL: Final = (
@@ -23,10 +21,10 @@ _USUAL: Final = (
 
 
 class Part(NamedTuple):
-    """The tensors of one part of a checkpoint by their dotted names, and a note on how it was chosen."""
+    """The tensors of one part of a checkpoint by their dotted names, and notes on how they were chosen and named."""
 
     tensors: Mapping[str, Tensor]
-    note: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def pick(root: Any, key: str | None, name: str) -> Part:
@@ -44,131 +42,97 @@ def pick(root: Any, key: str | None, name: str) -> Part:
         ParamctlError: if there is no such part or no tensor in it.
 
     """
-    holders = _Holders(root)
+    holders = Holders(root)
     if key is not None:
         part = _at(root, key, holders)
         if part is None:
-            begun = {each: tensor for each, tensor in _named(root, holders, "").items() if each.startswith(f"{key}.")}
+            whole = _named(root, holders, "").tensors
+            begun = {each: tensor for each, tensor in whole.items() if each.startswith(f"{key}.")}
             if begun:
                 return Part({each.removeprefix(f"{key}."): tensor for each, tensor in begun.items()})
-            known = list(islice(_paths(root, holders), _MOST_PATHS))
+            known = [clipped(each) for each in islice(_paths(root, holders), _MOST_PATHS)]
             hint = nearest(key, known) or (f"it has {', '.join(known[:_MOST_LISTED])}" if known else None)
             raise failure(f"{name} has no tensors under {key!r}", where="--key", hint=hint)
-        return Part(_named(part, holders, key.rpartition(".")[2]))
+        return _named(part, holders, key.rpartition(".")[2])
     if not holders.hold(root):
         raise failure(f"{name} holds no tensors", where="MODEL")
     return _weights(root, holders)
 
 
-def _weights(root: Any, holders: _Holders) -> Part:
+def _weights(root: Any, holders: Holders) -> Part:
     path: list[str] = []
     others: list[str] = []
     while isinstance(root, dict) and not any(isinstance(value, Tensor) for value in root.values()):
-        inside = {key: value for key, value in _items(root) if holders.hold(value)}
+        inside = {key: value for key, value in items(root) if holders.hold(value)}
         chosen = next((usual for usual in _USUAL if usual in inside), None)
         if chosen is None:
             break
-        others += [".".join([*path, key]) for key in inside if key != chosen]
+        room = max(0, _MOST_LISTED + 1 - len(others))
+        others += [".".join([*path, key]) for key in islice((key for key in inside if key != chosen), room)]
         path.append(chosen)
         root = inside[chosen]
-        if len(path) > MAX_DEPTH:
-            raise _too_deep(".".join(path[:5]))
-    note = None
-    if others:
-        listed = ", ".join(map(repr, others[:_MOST_LISTED])) + (", …" if len(others) > _MOST_LISTED else "")
-        note = f"these are the tensors under {'.'.join(path)!r}; --key shows those under {listed}"
-    return Part(_named(root, holders, path[-1] if path else "tensor"), note)
+    part = _named(root, holders, path[-1] if path else "tensor")
+    if not others:
+        return part
+    listed = ", ".join(repr(clipped(each)) for each in others[:_MOST_LISTED]) + ", …" * (len(others) > _MOST_LISTED)
+    note = f"these are the tensors under {clipped('.'.join(path))!r}; --key shows those under {listed}"
+    return Part(part.tensors, (note, *part.notes))
 
 
-def _too_deep(path: str) -> ParamctlError:
-    return failure(f"tensors are nested deeper than {MAX_DEPTH} levels, or a value holds itself", path=f"{path[:60]}…")
+def named(root: Any) -> Mapping[str, Tensor]:
+    """Return every tensor below a value under its dotted name.
+
+    Raises:
+        ParamctlError: if there are more names, or longer ones, than are made.
+
+    """
+    return _named(root, Holders(root), "tensor").tensors
 
 
-class _Holders:
-    """Which of some values hold tensors; each value is looked at once, however often it is referred to."""
+def _named(root: Any, holders: Holders, alone: str) -> Part:
+    """Return every tensor below a value under its dotted name; a single tensor is called `alone`.
 
-    def __init__(self, root: Any) -> None:
-        self._ids: set[int] = set()
-        parents: dict[int, list[int]] = {}
-        found: list[int] = []
-        pending = [root]
-        met = {id(root)}
-        while pending:
-            value = pending.pop()
-            for child in _children(value):
-                parents.setdefault(id(child), []).append(id(value))
-                if id(child) not in met:
-                    met.add(id(child))
-                    pending.append(child)
-            if isinstance(value, Tensor):
-                found.append(id(value))
-        while found:
-            each = found.pop()
-            if each not in self._ids:
-                self._ids.add(each)
-                found += parents.get(each, ())
-
-    def hold(self, value: Any) -> bool:
-        """Tell whether a value is a tensor or holds one."""
-        return id(value) in self._ids
-
-
-def _children(value: Any) -> Sequence[Any]:
-    if isinstance(value, Tensor):
-        return ()
-    if isinstance(value, dict):
-        return [child for child in value.values() if isinstance(child, dict | list | tuple)]
-    if isinstance(value, list | tuple):
-        return [child for child in value if isinstance(child, dict | list | tuple)]
-    return ()
-
-
-def _items(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        yield from ((key if isinstance(key, str) else _text_of(key), child) for key, child in value.items())
-    else:
-        yield from ((str(i), child) for i, child in enumerate(value))
-
-
-def _text_of(key: Any) -> str:
-    """Write a key that is no text: a number as it is, and whatever else by its kind, since it may be of any size."""
-    short = key is None or isinstance(key, bool | float) or (isinstance(key, int) and key.bit_length() <= _BITS)
-    return str(key) if short else f"<{type(key).__name__}>"
-
-
-def _named(root: Any, holders: _Holders, alone: str) -> dict[str, Tensor]:
-    """Return every tensor below a value under its dotted name; a single tensor is called `alone`."""
+    Keys may have dots themselves, so that two tensors may come to one name: the later ones are numbered.
+    """
     if isinstance(root, Tensor):
-        return {alone: root}
-    named: dict[str, Tensor] = {}
-    pending: list[tuple[Iterator[tuple[str, Any]], str]] = [(_items(root), "")]
+        return Part({alone: root})
+    holders.check_nameable(root)
+    found: dict[str, Tensor] = {}
+    doubled: dict[str, int] = {}
+    pending: list[tuple[Iterator[tuple[str, Any]], str]] = [(items(root), "")]
     while pending:
-        items, prefix = pending[-1]
-        step = next(items, None)
+        left, prefix = pending[-1]
+        step = next(left, None)
         if step is None:
             pending.pop()
             continue
         key, value = step
-        if not holders.hold(value):
-            continue
-        if not isinstance(value, Tensor):
-            if len(pending) >= MAX_DEPTH:
-                raise _too_deep(prefix)
-            pending.append((_items(value), f"{prefix}{key}."))
-            continue
-        if f"{prefix}{key}" in named:
-            raise failure("two tensors have this name", path=f"{prefix}{key}", hint="pick one part with --key")
-        named[f"{prefix}{key}"] = value
-        if len(named) > MAX_NAMES:
-            raise failure(f"there are more than {MAX_NAMES:,} names of tensors", where="MODEL")
-    return named
+        if isinstance(value, Tensor):
+            name = f"{prefix}{key}"
+            found[_numbered(name, doubled, found) if name in found else name] = value
+        elif holders.hold(value):
+            pending.append((items(value), f"{prefix}{key}."))
+    return Part(found, (_note_on(doubled),) if doubled else ())
 
 
-def _at(root: Any, key: str, holders: _Holders) -> Any:
+def _numbered(name: str, doubled: dict[str, int], taken: Container[str]) -> str:
+    while True:
+        doubled[name] = number = doubled.get(name, 1) + 1
+        if f"{name} ({number})" not in taken:
+            return f"{name} ({number})"
+
+
+def _note_on(doubled: Mapping[str, int]) -> str:
+    named = [clipped(name) for name in islice(doubled, _MOST_LISTED)]
+    listed = few(named) + ", …" * (len(doubled) > len(named))
+    return f"several tensors come to the same name, {listed}, since keys have dots or differ in type: they are numbered"
+
+
+def _at(root: Any, key: str, holders: Holders) -> Any:
     """Return what stands under a dotted path whose parts may have dots themselves; None where there are no tensors."""
     if isinstance(root, Tensor) or not holders.hold(root):
         return None
-    for name, value in _items(root):
+    for name, value in items(root):
         if holders.hold(value):
             if name == key:
                 return value
@@ -179,11 +143,11 @@ def _at(root: Any, key: str, holders: _Holders) -> Any:
     return None
 
 
-def _paths(root: Any, holders: _Holders, prefix: str = "", depth: int = 0) -> Iterator[str]:
+def _paths(root: Any, holders: Holders, prefix: str = "", depth: int = 0) -> Iterator[str]:
     """Yield the paths of the parts that hold tensors, the first levels alone."""
     if isinstance(root, Tensor) or depth > 2:
         return
-    for name, value in _items(root):
+    for name, value in items(root):
         if holders.hold(value) and not isinstance(value, Tensor):
             yield f"{prefix}{name}"
             yield from _paths(value, holders, f"{prefix}{name}.", depth + 1)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
-from paramctl.checkpoints.pickle_machine import Global, Made
+from paramctl.checkpoints.nesting import named
+from paramctl.checkpoints.pickle_values import Global, Made
 from paramctl.checkpoints.torch_objects import Tensor
-from paramctl.errors import failure
-
-_MAX_DEPTH: Final = 200
 
 
 def is_module(value: object) -> bool:
@@ -30,29 +28,37 @@ def with_states(root: Any) -> Any:
     """Return the root with the state of each module in the place of the module.
 
     Raises:
-        ParamctlError: if modules hold each other.
+        ParamctlError: if modules hold each other, or hold more tensors than are named.
 
     """
     if is_module(root):
-        return dict(_state(root, "", 0))
+        return dict(named(_state(root)))
     if not isinstance(root, dict):
         return root
-    return {key: dict(_state(value, "", 0)) if is_module(value) else value for key, value in root.items()}
+    return {key: dict(named(_state(value))) if is_module(value) else value for key, value in root.items()}
 
 
-def _state(module: Made, prefix: str, depth: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield names and tensors in the order of `state_dict()`."""
-    if depth > _MAX_DEPTH:
-        raise failure(f"modules are nested deeper than {_MAX_DEPTH} levels, or hold each other", path=f"{prefix[:60]}…")
-    fields = module.state
-    hidden = _texts(fields.get("_non_persistent_buffers_set"))
-    for held in ("_parameters", "_buffers"):
-        for name, value in _items(fields.get(held)):
-            if isinstance(value, Tensor) and name not in hidden:
-                yield f"{prefix}{name}", value
-    for name, value in _items(fields.get("_modules")):
-        if is_module(value):
-            yield from _state(value, f"{prefix}{name}.", depth + 1)
+def _state(module: Made) -> dict[str, Any]:
+    """Return the tensors of a module in the order of `state_dict()`, those of the modules in it in dicts.
+
+    Each module is looked at once: what holds one in several places may hold it in 2^40 of them.
+    """
+    states: dict[int, dict[str, Any]] = {id(module): {}}
+    pending = [module]
+    while pending:
+        holder = pending.pop()
+        state = states[id(holder)]
+        hidden = _texts(holder.state.get("_non_persistent_buffers_set"))
+        for held in ("_parameters", "_buffers"):
+            tensors = _items(holder.state.get(held))
+            state.update((name, each) for name, each in tensors if isinstance(each, Tensor) and name not in hidden)
+        for name, each in _items(holder.state.get("_modules")):
+            if is_module(each):
+                if id(each) not in states:
+                    states[id(each)] = {}
+                    pending.append(each)
+                state[name] = states[id(each)]
+    return states[id(module)]
 
 
 def _texts(held: Any) -> set[str]:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from paramctl.checkpoints.ordering import in_model_order
 from paramctl.checkpoints.reading import OpenFile, doubled, opened
-from paramctl.checkpoints.stored import MAX_DIMENSIONS, Checkpoint, Piece, contiguous_piece
+from paramctl.checkpoints.stored import MAX_DIMENSIONS, MAX_NAME, Checkpoint, Piece, contiguous_piece
 from paramctl.checkpoints.strict_json import check_texts, kind, parse_object, short
 from paramctl.errors import nearest
 from paramctl.records import ITEM_SIZES, ParameterRecord, Shape
@@ -86,6 +86,9 @@ def read_header(file: OpenFile) -> Header:
     """
     length = _header_length(file)
     pairs = parse_object(file, file.read(_LENGTH, length), _LENGTH, "the header")
+    longest = max((name for name, _ in pairs), key=len, default="")
+    if len(longest) > MAX_NAME:
+        raise file.wrong(f"the name has {len(longest):,} characters; {MAX_NAME:,} are read", tensor=longest)
     metadata = next((_read_metadata(file, fields) for name, fields in pairs if name == _METADATA), {})
     return _columns(file, [pair for pair in pairs if pair[0] != _METADATA], metadata, _LENGTH + length)
 

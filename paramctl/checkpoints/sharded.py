@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from paramctl.checkpoints.ordering import in_model_order
-from paramctl.checkpoints.reading import OpenFile, opened
-from paramctl.checkpoints.stored import Checkpoint, Piece
+from paramctl.checkpoints.reading import OpenFile, clipped, opened
+from paramctl.checkpoints.stored import Checkpoint, Piece, record_of
 from paramctl.checkpoints.strict_json import check_keys, kind, parse_object
-from paramctl.errors import ParamctlError, Problem
+from paramctl.errors import ParamctlError, Problem, failure
 from paramctl.records import ParameterRecord, StorageSpan
 
 MAX_INDEX: Final = 100_000_000
 """The longest index, in bytes, that is read; that of a file with a million names takes as much."""
+MAX_SHARDS: Final = 100_000
+"""The most files of an index: their usual names have five digits."""
 
 
 def read_sharded(path: Path, name: str, read_shard: Callable[[Path, str], Checkpoint]) -> Checkpoint:
@@ -34,43 +36,75 @@ def read_sharded(path: Path, name: str, read_shard: Callable[[Path, str], Checkp
             raise file.wrong(f"the index has {file.size:,} bytes; {MAX_INDEX:,} are read")
         weight_map = _weight_map(file)
     shards = _read_shards(path, weight_map, read_shard)
-    held = {shard: {key: record for record in each.records for key in record.names} for shard, each in shards.items()}
-    _check_places(name, weight_map, held)
-    listed = {(shard, held[shard][tensor].name): held[shard][tensor] for tensor, shard in weight_map.items()}
+    listed = _listed(name, weight_map, shards)
     notes = [note for shard in shards.values() for note in shard.notes]
     unlisted = sum(len(each.records) for each in shards.values()) - len(listed)
     if unlisted:
         notes.append(f"not shown, since {name} does not list them: tensors in its files, {unlisted:,} in number")
+    places = {each.record.name: each for each in listed}
 
     def locate(tensor: str) -> Sequence[Piece]:
-        shard = weight_map[tensor]
-        return shards[shard].locate(held[shard][tensor].name)
+        return shards[places[tensor].shard].locate(places[tensor].first)
 
-    records = in_model_order(list(listed.values()))
+    records = in_model_order([each.record for each in listed])
+    reasons = ((each.record.name, shards[each.shard].unreadable.get(each.first)) for each in listed)
     return Checkpoint(
         records=records,
         locate=locate,
-        spans=lambda: _spans(records, listed, shards),
-        unreadable={each: why for shard in shards.values() for each, why in shard.unreadable.items()},
+        spans=lambda: _spans(records, places, shards),
+        unreadable={each: why for each, why in reasons if why is not None},
         notes=tuple(dict.fromkeys(notes)),
     )
 
 
+class _Listed(NamedTuple):
+    """A tensor of an index: its record, its file, and the first of its names in that file."""
+
+    record: ParameterRecord
+    shard: str
+    first: str
+
+
+def _listed(name: str, weight_map: Mapping[str, str], shards: Mapping[str, Checkpoint]) -> list[_Listed]:
+    """Return the tensors that an index lists, in its order.
+
+    Of the names that a tensor has in its file, those count which the index does not give to another file.
+
+    Raises:
+        ParamctlError: if a tensor is not in the file that the index says, or a name is that of two tensors.
+
+    """
+    held = {shard: {key: record for record in each.records for key in record.names} for shard, each in shards.items()}
+    _check_places(name, weight_map, held)
+    found = {(shard, held[shard][tensor].name): held[shard][tensor] for tensor, shard in weight_map.items()}
+    owners = dict(weight_map)
+    listed: list[_Listed] = []
+    for (shard, first), record in found.items():
+        for each in record.names:
+            if owners.setdefault(each, shard) != shard and each not in weight_map:
+                message = f"{owners[each]} and {shard} both have this name, and the index does not list it"
+                raise failure(message, where=name, path=clipped(each))
+        names = [each for each in record.names if owners.get(each) == shard]
+        if tuple(names) != record.names:
+            record = record_of(names[0], record.shape, record.dtype, tuple(names[1:]))  # noqa: PLW2901  the same tensor
+        listed.append(_Listed(record, shard, first))
+    return listed
+
+
 def _spans(
-    records: Sequence[ParameterRecord],
-    listed: Mapping[tuple[str, str], ParameterRecord],
-    shards: Mapping[str, Checkpoint],
+    records: Sequence[ParameterRecord], places: Mapping[str, _Listed], shards: Mapping[str, Checkpoint]
 ) -> Mapping[str, StorageSpan | None]:
     """Return the memory of every name; each file has storages of its own."""
     told = {shard: each.spans() for shard, each in shards.items()}
     numbers: dict[tuple[str, int], int] = {}
-    spans: dict[str, StorageSpan] = {}
-    for (shard, first), record in listed.items():
+    spans: dict[str, StorageSpan | None] = {}
+    for record in records:
+        _, shard, first = places[record.name]
         span = told[shard].get(first)
         if span is not None:
-            number = numbers.setdefault((shard, span.storage), len(numbers))
-            spans |= dict.fromkeys(record.names, span._replace(storage=number))
-    return {name: spans.get(name) for record in records for name in record.names}
+            span = span._replace(storage=numbers.setdefault((shard, span.storage), len(numbers)))
+        spans |= dict.fromkeys(record.names, span)
+    return spans
 
 
 def _weight_map(file: OpenFile) -> dict[str, str]:
@@ -84,10 +118,14 @@ def _weight_map(file: OpenFile) -> dict[str, str]:
     for tensor, shard in pairs:
         if not isinstance(shard, str):
             raise file.wrong(f"its file is {kind(shard)}, not a text", tensor=tensor)
-    for shard in dict.fromkeys(shard for _, shard in pairs):
-        if not is_beside(shard):
+    shards = dict.fromkeys(shard for _, shard in pairs)
+    if len(shards) > MAX_SHARDS:
+        raise file.wrong(f"the index names {len(shards):,} files; {MAX_SHARDS:,} are read")
+    for shard in shards:
+        if not is_beside(shard) or shard.endswith(".json"):
             tensor = next(tensor for tensor, each in pairs if each == shard)
-            raise file.wrong(f"its file is {shard!r}: the files of an index lie beside it or below", tensor=tensor)
+            right = "no index names another" if is_beside(shard) else "the files of an index lie beside it or below"
+            raise file.wrong(f"its file is {shard!r}: {right}", tensor=tensor)
     return dict(pairs)
 
 
@@ -120,11 +158,13 @@ def _read_shards(
 
 
 def _check_places(name: str, weight_map: Mapping[str, str], held: Mapping[str, Mapping[str, ParameterRecord]]) -> None:
+    lost = [tensor for tensor, shard in weight_map.items() if tensor not in held[shard]]
+    if not lost:
+        return
+    found = {tensor: shard for shard, names in held.items() for tensor in names}
     problems = []
-    for tensor, shard in weight_map.items():
-        if tensor not in held[shard]:
-            other = next((each for each, names in held.items() if tensor in names), None)
-            where = f"; it is in {other}" if other else ""
-            problems.append(Problem(message=f"there is no such tensor in {shard}{where}", where=name, path=tensor))
-    if problems:
-        raise ParamctlError(*problems)
+    for tensor in lost:
+        where = f"; it is in {found[tensor]}" if tensor in found else ""
+        message = f"there is no such tensor in {weight_map[tensor]}{where}"
+        problems.append(Problem(message=clipped(message), where=name, path=clipped(tensor)))
+    raise ParamctlError(*problems)

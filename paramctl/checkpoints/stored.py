@@ -14,6 +14,8 @@ from paramctl.records import ITEM_SIZES, Inventory, ModuleRecord, ParameterRecor
 
 MAX_DIMENSIONS = 64
 """The most dimensions of a tensor; torch's own loops take no more."""
+MAX_NAME = 10_000
+"""The most characters of a name; names of 100 are long."""
 MAX_DEPTH = 200
 """The deepest nesting of modules that a tree shows, as in a spec."""
 
@@ -70,7 +72,7 @@ class Checkpoint:
 
         """
         records = tuple(self.records)
-        return Inventory(records, (), tuple(_modules(records)) if modules else ())
+        return Inventory(records, (), tuple(_modules(records)) if modules else (), unreadable=self.unreadable)
 
     def below(self, key: str, name: str) -> Checkpoint:
         """Return the tensors whose names begin with a dotted path, under the names that they have behind it.

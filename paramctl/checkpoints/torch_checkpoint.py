@@ -27,10 +27,9 @@ def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bo
     """
     root, storages = read_torch_file(path, name, with_modules=with_modules)
     part = pick(root, key, name)
-    names: dict[Tensor | int, list[str]] = {}
+    names: dict[tuple[str, str] | int, list[str]] = {}
     for each, tensor in part.tensors.items():
-        # Two that lie in no storage are not the same for being alike.
-        names.setdefault(id(tensor) if tensor.storage is None else tensor, []).append(each)
+        names.setdefault(_identity(tensor), []).append(each)
     records = [
         record_of(first, part.tensors[first].shape, part.tensors[first].dtype, tuple(others))
         for first, *others in names.values()
@@ -67,5 +66,13 @@ def read_file(path: Path, name: str, key: str | None = None, *, with_modules: bo
         return {each: span(tensor) for each, tensor in part.tensors.items()}
 
     unreadable = {each: tensor.unreadable for each, tensor in part.tensors.items() if tensor.unreadable is not None}
-    notes = (part.note,) if part.note else ()
-    return Checkpoint(records=records, locate=locate, spans=spans, unreadable=unreadable, notes=notes)
+    return Checkpoint(records=records, locate=locate, spans=spans, unreadable=unreadable, notes=part.notes)
+
+
+def _identity(tensor: Tensor) -> tuple[str, str] | int:
+    """Return what is equal for the very same elements, in the same order.
+
+    Its numbers are in a text: with those that a file may choose, any number of tensors have one hash. Two that lie in
+    no storage are not the same for being alike.
+    """
+    return id(tensor) if tensor.storage is None else (tensor.storage.key, str((tensor.storage.first, *tensor[1:])))

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from paramctl.checkpoints.pickle_machine import Call, Global, Machine, PickleError
+from paramctl.checkpoints.pickle_machine import Machine
+from paramctl.checkpoints.pickle_opcodes import OPCODES
+from paramctl.checkpoints.pickle_values import Call, Global, PickleError
 from paramctl.checkpoints.pickled_modules import find_module, with_states
 from paramctl.checkpoints.reading import OpenFile, clipped, opened
 from paramctl.checkpoints.torch_objects import CALLS, Storage, storage, unknown
@@ -185,7 +187,7 @@ def follow(
         raise file.wrong(f"the pickle has {nbytes:,} bytes; {MAX_PICKLE:,} are read", byte=start)
     machine = Machine(window, calls, load)
     try:
-        return machine.run(), machine, None
+        return machine.run(OPCODES), machine, None
     except PickleError as error:
         return None, machine, file.wrong(f"{otherwise}{error.message}", byte=error.byte)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from paramctl.checkpoints.pickle_machine import Call, Global, PickleError
+from paramctl.checkpoints.harmless import DISTRIBUTED_TENSORS, HARMLESS
+from paramctl.checkpoints.pickle_values import Call, Global, PickleError, key_of
 from paramctl.checkpoints.stored import MAX_DIMENSIONS, contiguous_strides, span_of
 from paramctl.records import ITEM_SIZES, Shape
 
@@ -64,41 +65,10 @@ _SCHEMES: Final = frozenset(
 )  # fmt: skip
 """Constants of torch that a pickle may name."""
 
-_HARMLESS: Final = frozenset(
-    {
-        "argparse.Namespace", "types.SimpleNamespace", "collections.deque", "copyreg._reconstructor",
-        "copy_reg._reconstructor", "_codecs.encode", "decimal.Decimal", "fractions.Fraction", "uuid.UUID",
-        "datetime.datetime", "datetime.date", "datetime.time", "datetime.timedelta", "datetime.timezone",
-        "pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.WindowsPath",
-        "pathlib.PureWindowsPath", "pathlib._local.PosixPath", "pathlib._local.WindowsPath", "typing.Any",
-        "numpy.dtype", "numpy.ndarray", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
-        "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.core.numeric._frombuffer",
-        "numpy._core.numeric._frombuffer", "torch.device", "torch.serialization._get_layout", "torch.Generator",
-        "torch.torch_version.TorchVersion", "torch.nn.parameter.Parameter", "torch.Tensor",
-        "pytorch_lightning.utilities.parsing.AttributeDict", "lightning.pytorch.utilities.parsing.AttributeDict",
-        "lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict",
-        "omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "omegaconf.base.ContainerMetadata",
-        "omegaconf.base.Metadata", "omegaconf.nodes.AnyNode", "omegaconf.nodes.StringNode",
-        "omegaconf.nodes.IntegerNode", "omegaconf.nodes.FloatNode", "omegaconf.nodes.BooleanNode",
-        "omegaconf.nodes.BytesNode", "omegaconf.nodes.PathNode", "omegaconf.nodes.EnumNode",
-        "omegaconf.nodes.InterpolationResultNode", "easydict.EasyDict", "yacs.config.CfgNode", "addict.addict.Dict",
-        "ml_collections.config_dict.config_dict.ConfigDict",
-        *(
-            f"{module}.{name}"
-            for module in ("builtins", "__builtin__")
-            for name in (
-                "set", "frozenset", "list", "dict", "tuple", "bytearray", "bytes", "str", "int", "float", "bool",
-                "complex", "slice", "range", "object",
-            )
-        ),
-    }
-)  # fmt: skip
-"""What stands in checkpoints beside tensors: each becomes a placeholder, and its module is not imported."""
-
 
 def is_known(name: Global) -> bool:
     """Tell whether a pickle of torch.save may have a name."""
-    return name in CALLS or str(name) in _HARMLESS or dtype_named(name) is not None or _is_constant(name)
+    return name in CALLS or str(name) in HARMLESS or dtype_named(name) is not None or _is_constant(name)
 
 
 def dtype_named(name: object) -> str | None:
@@ -197,12 +167,20 @@ def _dtype(name: Any) -> str:
 
 def _flipped(metadata: Any) -> str | None:
     if isinstance(metadata, dict) and (metadata.get("conj") or metadata.get("neg")):
-        return "what is stored is its conjugate or its negative"
+        stored = "conjugate" if metadata.get("conj") else "negative"
+        return f"its file holds its {stored}: it was a lazy view as it was saved"
     return None
 
 
 def _quantized(held: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
     return _strided(held, offset, shape, strides, None, "it is quantized")
+
+
+def _distributed(kind: Any, dtype: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+    if not isinstance(kind, Global) or str(kind) not in DISTRIBUTED_TENSORS:
+        raise PickleError("what wraps a tensor is no DTensor")
+    steps = sizes(strides, "strides")
+    return Tensor(None, 0, sizes(shape, "shape"), steps, _dtype(dtype), "its file holds the part of one process")
 
 
 def _meta(dtype: Any, shape: Any, strides: Any, _grad: Any) -> Tensor:
@@ -227,16 +205,17 @@ def _rebuilt(function: Any, _kind: Any, arguments: Any, _state: Any) -> Any:
     """Return the tensor that a tensor with attributes, or of a subclass, was."""
     known = isinstance(function, Global) and CALLS.get(function) not in {None, _rebuilt}
     if not known or type(arguments) is not tuple:
-        raise PickleError(f"{function} rebuilds no tensor that is known")
+        told = function if isinstance(function, Global) else "what is to rebuild a tensor"
+        raise PickleError(f"{told} rebuilds no tensor that is known")
     return CALLS[function](*arguments)
 
 
 def _ordered(pairs: Any = ()) -> dict[Any, Any]:
-    made: dict[Any, Any] = {}
+    made: dict[Any, Any] = dict(pairs) if isinstance(pairs, dict) else {}
     for pair in pairs if isinstance(pairs, list | tuple) else ():
-        if not isinstance(pair, list | tuple) or len(pair) != 2 or isinstance(pair[0], list | dict | tuple):
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise PickleError("an OrderedDict is not made of pairs")
-        made[pair[0]] = pair[1]
+        made[key_of(pair[0])] = pair[1]
     return made
 
 
@@ -256,6 +235,7 @@ CALLS: Final[Mapping[Global, Call]] = MappingProxyType(
         Global("torch._utils", "_rebuild_qtensor"): _quantized,
         Global("torch._utils", "_rebuild_sparse_tensor"): _sparse,
         Global("torch._utils", "_rebuild_meta_tensor_no_storage"): _meta,
+        Global("torch._utils", "_rebuild_wrapper_subclass"): _distributed,
         Global("torch._utils", "_rebuild_parameter"): _first,
         Global("torch._utils", "_rebuild_parameter_with_state"): _first,
         Global("torch._tensor", "_rebuild_from_type_v2"): _rebuilt,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from paramctl.checkpoints.kinds import SUFFIXES
 from paramctl.errors import ParamctlError, failure, nearest
 from paramctl.references import parse_reference
 from paramctl.sources import examples
@@ -43,7 +44,7 @@ def no_spec(model: str) -> ParamctlError:
             return failure(f"{model} names nothing in a module", where="MODEL", hint=f"write {dotted}:{last}")
         if colon:
             return failure(f"there is no module {top!r}", where="MODEL", hint=hint)
-    return failure(f"cannot tell what model {model!r} is", where="MODEL", hint=likely or _KINDS)
+    return failure(f"cannot tell what model {model!r} is", where="MODEL", hint=likely or _misspelt(model) or _KINDS)
 
 
 def _in_file(file: str) -> str:
@@ -57,9 +58,20 @@ def _in_file(file: str) -> str:
 
 
 def _beside(model: str) -> str | None:
-    """Return the hint that names a spec where only the suffix is missing."""
-    files = [name for name in (model + suffix for suffix in SPEC_SUFFIXES) if model and Path(name).is_file()]
+    """Return the hint that names a spec or a checkpoint where only the suffix is missing."""
+    suffixes = (*SPEC_SUFFIXES, *SUFFIXES)
+    files = [name for name in (model + suffix for suffix in suffixes) if model and Path(name).is_file()]
     return f"did you mean {' or '.join(map(repr, files))}?" if files else None
+
+
+def _misspelt(model: str) -> str | None:
+    """Return the hint for a file whose suffix is nearly one that tells a kind."""
+    path = Path(model)
+    meant = nearest(path.suffix, (*SPEC_SUFFIXES, *SUFFIXES)) if path.suffix else None
+    if meant is None:
+        return None
+    known = [each.name for each in path.parent.glob("*") if each.name.endswith((*SPEC_SUFFIXES, *SUFFIXES))]
+    return nearest(path.name, known) or f"the suffix {path.suffix!r} tells no kind of model: {meant}"
 
 
 def _exactly(name: str) -> str | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from paramctl.checkpoints.directory import holds_checkpoint
 from paramctl.checkpoints.kinds import SUFFIXES
-from paramctl.errors import ParamctlError, Problem, failure, nearest
+from paramctl.errors import ParamctlError, Problem, failure, few, nearest
 from paramctl.references import Allowance, parse_reference
 from paramctl.sources import examples
 from paramctl.sources.no_spec import SPEC_SUFFIXES, no_spec
@@ -19,6 +20,7 @@ from paramctl.sources.protocols import Source
 VARIABLE = "PARAMCTL_MODEL"
 DEFAULT_FILE = "paramctl.yaml"
 DEFAULT_EXAMPLE = "example:mlp"
+_MOST_LOOKED_INTO: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,17 @@ def _files(directory: Path, suffixes: Iterable[str]) -> list[str]:
 
 def _in_directory(directory: Path) -> str | None:
     specs = _files(directory, SPEC_SUFFIXES)
-    return f"it holds {', '.join(str(directory / name) for name in specs[:5])}" if specs else None
+    if specs:
+        return f"it holds {', '.join(str(directory / name) for name in specs[:5])}"
+    below = [str(each) for each in _directories(directory) if holds_checkpoint(each)]
+    return f"below it are {few(below)}: name one" if below else None
+
+
+def _directories(directory: Path) -> Iterable[Path]:
+    try:
+        return sorted(each for each in directory.iterdir() if each.is_dir())[:_MOST_LOOKED_INTO]
+    except OSError:
+        return ()
 
 
 def _nearby(path: Path) -> str | None:

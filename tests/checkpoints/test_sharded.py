@@ -104,6 +104,48 @@ def test_a_shard_that_is_a_link_to_itself_is_refused(sharded, tmp_path):
         sharded(SHARDS, {"h.0.w": "loop.safetensors"})
 
 
+@pytest.mark.parametrize("shard", ["i.safetensors.index.json", "other.safetensors.index.json", "x.json"])
+def test_an_index_that_names_an_index_is_refused(shard, sharded):
+    with pytest.raises(ParamctlError, match=rf"w: its file is '{shard}': no index names another"):
+        sharded(SHARDS, {"w": shard})
+
+
+def test_an_index_of_more_files_than_there_can_be_is_refused_before_any_is_opened(sharded):
+    with pytest.raises(ParamctlError, match="the index names 100,001 files; 100,000 are read"):
+        sharded(SHARDS, {f"{i}": f"{i}.safetensors" for i in range(100_001)})
+
+
+class TestTies:
+    @pytest.fixture
+    def tied(self, sharded, tmp_path):
+        """Write two files, in the first of which `b` is a tie of `a`, and read an index of them."""
+
+        def call(weight_map, second="c"):
+            save_file({"a": torch.ones(2)}, tmp_path / "one.safetensors", {"b": "a"})
+            save_file({second: torch.zeros(3)}, tmp_path / "two.safetensors", {"b": second} if second != "c" else None)
+            return sharded({}, weight_map)
+
+        return call
+
+    def test_a_name_that_the_index_leaves_out_is_told_all_the_same(self, tied):
+        checkpoint = tied({"a": "one.safetensors"})
+        assert [each.names for each in checkpoint.records] == [("a", "b")]
+
+    def test_a_tensor_that_is_listed_by_another_name_alone_is_found(self, tied, tmp_path):
+        checkpoint = tied({"b": "one.safetensors"})
+        assert [each.names for each in checkpoint.records] == [("a", "b")]
+        assert checkpoint.locate("a")[0].path == tmp_path / "one.safetensors"
+
+    def test_a_name_is_that_of_the_file_which_the_index_says(self, tied, tmp_path):
+        checkpoint = tied({"b": "one.safetensors", "a": "two.safetensors"}, second="a")
+        assert [each.names for each in checkpoint.records] == [("b",), ("a",)]
+        assert [checkpoint.locate(name)[0].path.name for name in "ba"] == ["one.safetensors", "two.safetensors"]
+
+    def test_a_name_of_two_files_that_the_index_does_not_list_is_refused(self, tied):
+        with pytest.raises(ParamctlError, match=r"b: one\.safetensors and two\.safetensors both have this name"):
+            tied({"a": "one.safetensors", "d": "two.safetensors"}, second="d")
+
+
 class TestDirectories:
     ORDER = (
         "m.safetensors.index.json", "model.safetensors", "other.safetensors", "pytorch_model.bin.index.json",

@@ -191,7 +191,7 @@ class TestNesting:
         value = {"w": torch.ones(1)}
         for _ in range(40):
             value = {"a": value, "b": value}
-        with pytest.raises(ParamctlError, match="more than 5,000,000 names"):
+        with pytest.raises(ParamctlError, match="more than 1,000,000 names"):
             saved(value)
 
     def test_keys_that_are_no_texts_have_short_names(self, saved):
@@ -200,15 +200,40 @@ class TestNesting:
                 1: torch.ones(1),
                 None: torch.ones(1),
                 1.5: torch.ones(1),
-                (1, 2): torch.ones(1),
-                10**9999: torch.ones(1),
+                (1, ("a",)): torch.ones(1),
+                2**100: torch.ones(1),
+                torch.float16: torch.ones(1),
             }
         }
-        assert [each.name for each in saved(state).records] == ["s.1", "s.None", "s.1.5", "s.<tuple>", "s.<int>"]
+        names = ["s.1", "s.None", "s.1.5", "s.(1, ('a',))", f"s.{2**100}", "s.torch.float16"]
+        assert [each.name for each in saved(state).records] == names
 
-    def test_two_tensors_of_one_name_are_an_error(self, saved):
-        with pytest.raises(ParamctlError, match=r"a\.b: two tensors have this name"):
-            saved({"a.b": torch.ones(1), "a": {"b": torch.ones(2)}})
+    def test_tensors_that_come_to_one_name_are_numbered_and_noted(self, saved):
+        state = {"a.b": torch.ones(1), "a": {"b": torch.ones(2)}, 1: torch.ones(3), "1": torch.ones(4)}
+        checkpoint = saved(state | {"a.b (2)": torch.ones(5)})
+        assert {each.name: each.shape for each in checkpoint.records} == {
+            "a.b": (1,),
+            "a.b (2)": (2,),
+            "1": (3,),
+            "1 (2)": (4,),
+            "a.b (2) (2)": (5,),
+        }
+        (note,) = checkpoint.notes
+        assert "several tensors come to the same name, a.b, 1, a.b (2)" in note
+
+    def test_what_a_dict_or_a_list_of_a_class_of_its_own_holds_is_listed(self, refused, tmp_path):
+        stream = io.BytesIO()
+        torch.save({"w": torch.ones(2)}, stream)
+        with zipfile.ZipFile(stream) as source:
+            (pickled,) = (source.read(each) for each in source.namelist() if each.endswith("data.pkl"))
+        pickled = pickled.replace(b"\x80\x02}", b"\x80\x02ceasydict\nEasyDict\n)\x81", 1)
+        (tmp_path / "e.pt").write_bytes(archive(pickled, **{"data/0": bytes(8)}))
+        assert [each.name for each in read_checkpoint(tmp_path / "e.pt", "e.pt").records] == ["w"]
+
+    def test_a_part_that_holds_itself_is_left_out_where_it_holds_no_tensors(self, saved):
+        config = {}
+        config["parent"] = config
+        assert [each.name for each in saved({"w": torch.ones(1), "config": config}).records] == ["w"]
 
 
 class Net(nn.Module):
@@ -397,6 +422,69 @@ class TestDamage:
         at = content.rfind(b"PK\x05\x06")
         lying = content[: at + 12] + struct.pack("<I", 2**31) + content[at + 16 :]
         assert "the list of records has 2,147,483,648 bytes" in refused(lying)
+
+
+def key(text):
+    return b"X" + struct.pack("<I", len(text)) + text.encode()
+
+
+TENSOR = (
+    b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000"
+    b"X\x03\x00\x00\x00cpuK\x04tQK\x00K\x04\x85K\x01\x85\x89}tR"
+)
+
+
+class TestWhatGrows:
+    """Small files that ask for much: each is answered at once."""
+
+    @pytest.mark.parametrize(
+        ("pickled", "message"),
+        [
+            (TENSOR + b"2\x86" * 10_000, "nested deeper than 200 levels"),
+            (TENSOR + b"2\x86" * 60, "more than 1,000,000 names"),
+            (b"]" * 50_000 + b"a" * 49_999, "nested deeper than 200 levels"),
+            (b"(" * 50_000, "byte 10,042: more than 10,000 values are open at once"),
+            (
+                key("n" * 10**6) + b"q\x010" + TENSOR + b"q\x000}h\x01h\x00s" * 150,
+                "a name of a tensor has 150,000,149 characters; 10,000 are read",
+            ),
+            (
+                b"(" + TENSOR + b"q\x00" + b"h\x00" * 99_999 + b"lq\x010}" + key("n" * 9_000) + b"h\x01s",
+                "the names of tensors have 900,588,890 characters; 268,435,456 are read",
+            ),
+            (b"(" + b"N" * 10**6 + b"tq\x00ctorch\nSize\nq\x010" + b"h\x01h\x00\x85R0" * 99, "more than 10,000,000 steps"),
+            (b"}(" + b"K\x01" * 1000 + b"tq\x000(" + b"h\x00" * 1000 + b"tNs", "a key is nested too deeply"),
+            (b"}\x8b\x00\x01\x00\x00" + b"\x01" * 256 + b"Ns", "a key is an integer of 2,041 bits"),
+        ],
+    )  # fmt: skip
+    def test_it_is_refused_by_name(self, pickled, message, refused):
+        assert message in refused(archive(b"\x80\x02" + pickled + b".", **{"data/0": bytes(16)}))
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            lambda i: b"\x8a\x0a" + (i * (2**61 - 1)).to_bytes(10, "little"),
+            lambda i: b"(" + b"".join(b"J" + struct.pack("<i", -1 - (i >> bit & 1)) for bit in range(18)) + b"t",
+        ],
+        ids=["integers", "tuples"],
+    )
+    def test_keys_that_were_chosen_for_their_hash_are_told_apart(self, key, refused):
+        pickled = b"}(" + b"".join(key(i) + b"N" for i in range(1, 30_000)) + b"u"
+        assert "holds no tensors" in refused(archive(b"\x80\x02" + pickled + b"."))
+
+    def test_modules_in_many_places_are_counted_before_they_are_named(self, tmp_path):
+        def module(parameters, modules):
+            fields = key("_parameters") + parameters + key("_modules") + modules
+            return b"c__main__\nNet\n)\x81}(" + fields + b"ub"
+
+        pickled = b"\x80\x02" + module(b"}" + key("w") + TENSOR + b"s", b"}")
+        for i in range(40):
+            inner = b"r" + struct.pack("<I", 1000 + i) + b"0"
+            again = inner.replace(b"r", b"j", 1)[:-1]
+            pickled += inner + module(b"}", b"}(" + key("a") + again + key("b") + again + b"u")
+        (tmp_path / "x.pt").write_bytes(archive(pickled + b".", **{"data/0": bytes(16)}))
+        with pytest.raises(ParamctlError, match="more than 1,000,000 names"):
+            read_checkpoint(tmp_path / "x.pt", "x.pt", with_modules=True)
 
 
 class TestWithoutStorage:

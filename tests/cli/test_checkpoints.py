@@ -78,6 +78,24 @@ class TestListing:
         (group,) = report("shared", "tied.safetensors")["groups"]
         assert sorted([row["name"], *row["aliases"]]) == sorted(group["names"]) == ["embed.weight", "head.weight"]
 
+    def test_what_has_no_statistics_is_named_with_its_reason(self, report, paramctl):
+        lazy = torch.ones(2, dtype=torch.complex64).conj()
+        state = {
+            "a.sparse": torch.eye(3).to_sparse(),
+            "a.lazy": lazy,
+            "a.negative": torch._neg_view(torch.ones(2)),
+            "b": torch.ones(1),
+        }
+        torch.save(state, "odd.pt")
+        for words, name in ((["--stats"], "a."), (["--hist", "--layer", "a"], "")):
+            result = paramctl("list", "odd.pt", *words)
+            assert result.code == 0
+            assert result.err.splitlines() == [
+                f"note: {name}sparse: no statistics, since it is sparse",
+                f"note: {name}lazy: no statistics, since its file holds its conjugate: it was a lazy view as it was saved",
+                f"note: {name}negative: no statistics, since its file holds its negative: it was a lazy view as it was saved",
+            ]
+
     @pytest.mark.parametrize("new_form", [True, False])
     def test_views_of_one_storage_share_what_they_share(self, report, new_form):
         held = torch.ones(4, 6)
@@ -88,6 +106,28 @@ class TestListing:
             ("same-storage", ["a", "b", "t"]),
             ("overlap", ["a", "b", "t", "top", "low"]),
         ]
+
+    @pytest.mark.parametrize(
+        ("model", "hint"),
+        [
+            ("x.safetensor", "did you mean 'x.safetensors'?"),
+            ("x", "did you mean 'x.safetensors'?"),
+            ("y.safetensors", "did you mean 'x.safetensors'?"),
+            ("other.PT", "the suffix '.PT' tells no kind of model: did you mean '.pt'?"),
+        ],
+    )
+    def test_a_misspelt_name_is_answered_with_the_right_one(self, model, hint, paramctl):
+        result = paramctl("list", model)
+        assert (result.code, hint in result.err) == (2, True), result.err
+
+    def test_a_directory_of_directories_with_checkpoints_names_them(self, paramctl, write):
+        for name in ("checkpoint-1/model.safetensors", "checkpoint-2/model.safetensors", "logs/events"):
+            write("", f"runs/{name}")
+        assert "below it are runs/checkpoint-1, runs/checkpoint-2: name one" in paramctl("list", "runs").err
+
+    def test_a_file_of_torch_save_may_be_called_a_tar(self, report):
+        torch.save({"w": torch.ones(2)}, "model_best.pth.tar")
+        assert report("list", "model_best.pth.tar")["totals"]["tensors"] == 1
 
     @pytest.mark.parametrize(
         ("words", "message"),

@@ -75,9 +75,9 @@ def test_help_and_version_do_without_pydantic(words, process):
 
 
 @pytest.mark.parametrize("command", ["list", "shared"])
-def test_a_checkpoint_needs_nothing_of_specs(command, process):
-    save_file({"w": torch.ones(1)}, "x.safetensors")
-    assert "paramctl.spec.model" not in process(command, "x.safetensors", code=TELL).err.splitlines()[-1]
+def test_a_checkpoint_needs_nothing_of_specs(command, process, tmp_path):
+    save_file({"w": torch.ones(1)}, tmp_path / "x.safetensors")
+    assert "paramctl.spec.model" not in process(command, tmp_path / "x.safetensors", code=TELL).err.splitlines()[-1]
 
 
 def test_importing_the_package_imports_no_torch(process):

@@ -58,7 +58,7 @@ class TestFiles:
             ("model.pt", "there is no file model.pt", None),
             ("a/model.safetensors", "there is no file a/model.safetensors", None),
             ("model.safetensors.index.json", "there is no file model.safetensors.index.json", None),
-            ("weights.safetensor", "cannot tell what model 'weights.safetensor' is", "a checkpoint (.safetensors"),
+            ("weights.safetensor", "cannot tell what model 'weights.safetensor' is", "did you mean '.safetensors'"),
             ("nets.py:Net", "there is no file nets.py", "did you mean 'net.py'?"),
             (f"{'a' * 300}.py:Net", "there is no file aaa", None),
             ("loop.py:Net", "there is no file loop.py", None),
