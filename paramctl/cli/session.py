@@ -59,6 +59,7 @@ def open_session(
     arguments: list[str] | None = None,
     key: str | None = None,
     weights: str | None = None,
+    strict: bool = True,
 ) -> Session:
     """Open what MODEL means.
 
@@ -73,11 +74,14 @@ def open_session(
         arguments: those of a class or a function that MODEL names, as typed.
         key: the part of a checkpoint that is wanted, as typed.
         weights: the checkpoint that is loaded into the model, as typed.
+        strict: whether every name of the model must be in that, and no other one.
 
     Raises:
         ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
 
     """
+    if not strict and weights is None:
+        raise failure("no checkpoint is loaded", where="--no-strict", hint="it speaks of --weights")
     if seed is not None:
         check_seed(seed, "--seed")
     check_dtype(dtype)
@@ -90,7 +94,7 @@ def open_session(
         if weights is not None:
             from paramctl.sources.weights import with_weights
 
-            source = with_weights(buildable(source), weights, key)
+            source = with_weights(buildable(source), weights, key, strict=strict)
     if device != "cpu":
         from paramctl.tensors.device import check_device
 
