@@ -13,6 +13,7 @@ from torch import nn
 
 from paramctl import checks
 from paramctl.analysis.equality import Digests, comparable
+from paramctl.analysis.expecting import SharedOptions, parse_tie, with_expectations
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
 from paramctl.analysis.measuring import notes_on_unmeasured
 from paramctl.analysis.shared_report import make_shared_report
@@ -102,13 +103,14 @@ def list_parameters(
         stats = measure(tensor, hist=hist) if options.measures else None
         return stats, TensorValues.copied(tensor) if values else None
 
-    report = make_list_report(
-        type(module).__name__,
-        take_full_inventory(module),
-        options,
-        measure_named if options.needs_values else None,
-    )
-    return ParameterListing.of(report)
+    with checks.in_words_of_python():
+        report = make_list_report(
+            type(module).__name__,
+            take_full_inventory(module),
+            options,
+            measure_named if options.needs_values else None,
+        )
+    return ParameterListing.of(replace(report, notes=tuple(note.removeprefix("--") for note in report.notes)))
 
 
 def initialize(
@@ -173,21 +175,36 @@ def _rule(glob: str | None, scheme: SchemeLike) -> InitRule:
     return InitRule(match=glob, scheme=scheme, options={}, where=where)
 
 
-def find_shared(module: nn.Module, *, by_value: bool = False, survival: bool = False) -> Sharing:
+def find_shared(
+    module: nn.Module,
+    *,
+    by_value: bool = False,
+    survival: bool = False,
+    expect: str | Sequence[str] = (),
+    expect_none: bool = False,
+) -> Sharing:
     """Find the parameters of a module that are one and the same, by `id()`, or lie in the same memory.
+
+    What was expected stands in `expectations`, and `meets_expectations` says whether all of it holds:
+    ``assert find_shared(net, expect="decoder.weight=encoder.weight", expect_none=True).meets_expectations``.
 
     Args:
         module: the module.
         by_value: whether equal values in different memory are found, too: equal bits, so that a NaN equals itself and
             0.0 differs from -0.0. Tensors whose elements are all equal are left out.
         survival: whether it is tried, on a small copy, what operations such as `deepcopy` and `to` do to each tie.
+        expect: ties that must be there, each as names that must be the same elements, ``"a=b"`` or ``"a=b=c"``.
+        expect_none: whether nothing may be shared that `expect` does not name.
 
     Raises:
         ParamctlError: if `module` is none, or has lazy layers that have not run, or is on the meta device while its
-            values are compared.
+            values are compared; if an expected tie is no tie of names that the module has.
 
     """
     check_type(module)
+    with checks.in_words_of_python():
+        ties = [parse_tie(tie) for tie in checks.check_ties(expect)]
+    options = SharedOptions(by_value=by_value, expected=ties, nothing_else=expect_none)
     held = find_tensors(module)
     check_shapes(module, chain(held.parameters.values(), held.buffers.values()))
     surveyed = survey_tensors(held, every=by_value)
@@ -198,7 +215,10 @@ def find_shared(module: nn.Module, *, by_value: bool = False, survival: bool = F
         check_memory(compared)
         digests = digests_of((name, blocks_of(each)) for name, each in compared if each.layout is torch.strided)
     report = make_shared_report(type(module).__name__, surveyed, digests)
-    return Sharing.of(replace(report, survival=try_ties(module, surveyed, report.ties)) if survival else report)
+    if survival:
+        report = replace(report, survival=try_ties(module, surveyed, report.ties))
+    with checks.in_words_of_python():
+        return Sharing.of(with_expectations(report, options, dict(module.named_parameters(remove_duplicate=False))))
 
 
 def gradients(

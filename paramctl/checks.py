@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from paramctl.errors import failure, nearest
+from paramctl.errors import ParamctlError, Position, failure, nearest
 from paramctl.reports.health import CHECKS, Check
 from paramctl.spec.seeds import MAX_SEED, MIN_SEED
 
 _RULES_FORM = 'rules are a mapping such as {"*.bias": "zeros"}, or pairs such as [("*.bias", "zeros")]'
+
+
+@contextmanager
+def in_words_of_python() -> Iterator[None]:
+    """Let errors name an argument of a call for an option of the command line: ``layer`` for ``--layer``."""
+    try:
+        yield
+    except ParamctlError as error:
+        raise ParamctlError(*(replace(each, where=_argument(each.where)) for each in error.problems)) from error
+
+
+def _argument(where: Position | str | None) -> Position | str | None:
+    if isinstance(where, str) and where.startswith("--"):
+        return where.removeprefix("--").replace("-", "_")
+    return where
 
 
 def check_word(word: object, known: Sequence[str], where: str, others: str = "") -> None:
@@ -129,6 +146,20 @@ def check_globs(globs: object, where: str) -> tuple[str, ...]:
     several = (globs,) if isinstance(globs, str) else tuple(globs) if isinstance(globs, Iterable) else None
     if several is None or not all(isinstance(glob, str) for glob in several):
         raise failure(f"{where} is a glob or several, not {globs!r}", where=where, hint='such as ["*.weight", "0.*"]')
+    return several
+
+
+def check_ties(ties: object) -> tuple[str, ...]:
+    """Return the texts of ties as a tuple; a text is one tie.
+
+    Raises:
+        ParamctlError: if they are no texts.
+
+    """
+    several = (ties,) if isinstance(ties, str) else tuple(ties) if isinstance(ties, Iterable) else None
+    if several is None or not all(isinstance(tie, str) for tie in several):
+        hint = 'such as "decoder.weight=encoder.weight", or a list of those'
+        raise failure(f"expect is a tie or several, not {ties!r}", where="expect", hint=hint)
     return several
 
 

@@ -1,4 +1,4 @@
-"""The one exception that the command line catches: what is wrong, where it stands, and what would be right."""
+"""The one error that the command line catches: what is wrong, where it stands, and what would be right."""
 
 from __future__ import annotations
 
@@ -55,6 +55,14 @@ class ParamctlError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))
+
+
+class Terminated(BaseException):
+    """A signal asks the process to end; no `SystemExit`, which code of the user's own might take for its own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def failure(

@@ -30,6 +30,13 @@ class TestListing:
         assert [record.name for record in answer.parameters] == ["running_mean", "running_var"]
         assert paramctl.list_parameters(net, tree=True).tree.numel == 21
 
+    def test_messages_name_the_arguments_of_the_call(self, net):
+        with pytest.raises(paramctl.ParamctlError) as caught:
+            paramctl.list_parameters(net, layer="7")
+        assert str(caught.value) == "layer: the model has no layer '7'\n  hint: the outermost are 0, 1, 2"
+        answer = paramctl.list_parameters(net, include="7.*")
+        assert list(answer.notes) == ["include '7.*' matches no parameter; globs match whole dotted names"]
+
     def test_a_model_on_meta_is_listed(self):
         with torch.device("meta"):
             net = nn.Linear(100_000, 100_000)
@@ -207,6 +214,36 @@ class TestSharing:
             "              2.weight transposed",
             "1 group · 27 elements under their names, 15 counted once · 48 B saved",
         ]
+
+    def test_ties_are_expected_as_on_the_command_line(self, net):
+        net.append(nn.Linear(4, 3))
+        net[3].weight = net[0].weight
+        tie = "3.weight=0.weight"
+        answer = paramctl.find_shared(net, expect=tie, expect_none=True)
+        assert answer.meets_expectations
+        assert [(each.names, each.met) for each in answer.expectations] == [
+            (("3.weight", "0.weight"), True),
+            ((), True),
+        ]
+        assert repr(answer).splitlines()[-1] == "as expected: nothing else is shared"
+        assert not paramctl.find_shared(net, expect_none=True).meets_expectations
+        answer = paramctl.find_shared(net, expect=[tie, "0.bias=3.bias"])
+        assert not answer.meets_expectations
+        assert "note: expected 0.bias = 3.bias: they share nothing" in repr(answer)
+
+    @pytest.mark.parametrize(
+        ("expect", "message"),
+        [
+            ("0.weight", "expect: '0.weight' names no tie of two parameters or more"),
+            ("0.weight=2.wieght", "expect: the model has no parameter '2.wieght'\n  hint: did you mean '2.weight'"),
+            ([("0.weight", "2.weight")], "expect: expect is a tie or several, not"),
+            (3, "expect: expect is a tie or several, not 3"),
+        ],
+    )
+    def test_what_is_no_tie_is_answered(self, expect, message, net):
+        with pytest.raises(paramctl.ParamctlError) as caught:
+            paramctl.find_shared(net, expect=expect)
+        assert str(caught.value).startswith(message)
 
     def test_what_was_found_besides_is_a_note(self):
         whole = torch.zeros(10)

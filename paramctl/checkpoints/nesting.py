@@ -35,7 +35,7 @@ def pick(root: Any, key: str | None, name: str) -> Part:
 
     Args:
         root: plain values: dicts, lists, tuples, and tensors among them.
-        key: the dotted path of a part, or what the names of some tensors begin with.
+        key: the dotted path of a part, or what the names of some tensors begin with, in all of it or in the weights.
         name: what messages call the file.
 
     Raises:
@@ -44,19 +44,24 @@ def pick(root: Any, key: str | None, name: str) -> Part:
     """
     holders = Holders(root)
     if key is not None:
-        part = _at(root, key, holders)
-        if part is None:
-            whole = _named(root, holders, "").tensors
-            begun = {each: tensor for each, tensor in whole.items() if each.startswith(f"{key}.")}
-            if begun:
-                return Part({each.removeprefix(f"{key}."): tensor for each, tensor in begun.items()})
-            known = [clipped(each) for each in islice(_paths(root, holders), _MOST_PATHS)]
-            hint = nearest(key, known) or (f"it has {', '.join(known[:_MOST_LISTED])}" if known else None)
-            raise failure(f"{name} has no tensors under {key!r}", where="--key", hint=hint)
-        return _named(part, holders, key.rpartition(".")[2])
+        return _under(root, key, name, holders)
     if not holders.hold(root):
         raise failure(f"{name} holds no tensors", where="MODEL")
     return _weights(root, holders)
+
+
+def _under(root: Any, key: str, name: str, holders: Holders) -> Part:
+    """Return the tensors under a key: a path, or what names begin with, of all tensors or else of the weights."""
+    part = _at(root, key, holders)
+    if part is not None:
+        return _named(part, holders, key.rpartition(".")[2])
+    for named_part in (_named(root, holders, ""), _weights(root, holders)):
+        begun = {each: tensor for each, tensor in named_part.tensors.items() if each.startswith(f"{key}.")}
+        if begun:
+            return Part({each.removeprefix(f"{key}."): tensor for each, tensor in begun.items()})
+    known = [clipped(each) for each in islice(_paths(root, holders), _MOST_PATHS)]
+    hint = nearest(key, known) or (f"it has {', '.join(known[:_MOST_LISTED])}" if known else None)
+    raise failure(f"{name} has no tensors under {key!r}", where="--key", hint=hint)
 
 
 def _weights(root: Any, holders: Holders) -> Part:

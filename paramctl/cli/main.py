@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from paramctl.errors import ParamctlError, Terminated, failure
+
 CHECK_FAILED, BROKEN_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
 
 
@@ -40,14 +42,6 @@ def main() -> None:
     os._exit(code)
 
 
-class Terminated(BaseException):
-    """A signal asks the process to end; no `SystemExit`, which code of the user's own might take for its own."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def _heed_signals() -> None:
     """Let what is being written be removed where a signal would end the process at once; `nohup` still holds."""
     for name in ("SIGTERM", "SIGHUP"):
@@ -74,7 +68,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: the words of the command line; those of the process if there are none.
     """
     from paramctl.cli.output import print_bug, print_error
-    from paramctl.errors import ParamctlError, failure
 
     try:
         from paramctl.cli.app import app

@@ -73,6 +73,14 @@ Weights = Annotated[
         rich_help_panel=_MODEL_PANEL,
     ),
 ]
+NoStrict = Annotated[
+    bool,
+    typer.Option(
+        "--no-strict",
+        help="Load what --weights has; what it lacks keeps its own values, what else it holds is left out.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
@@ -117,6 +118,25 @@ def _print_error(text: str) -> None:
 def _to_file(file: Path | None) -> Path | None:
     """Return the file to write, or None for standard output."""
     return None if file is None or str(file) in _STDOUT else file
+
+
+@contextmanager
+def stdout_on_stderr() -> Iterator[None]:
+    """Let what code of the user's own prints go to stderr, also what C code or a program that it starts prints."""
+    out, err = sys.__stdout__, sys.__stderr__
+    with redirect_stdout(sys.stderr):
+        if out is None or err is None:
+            yield
+            return
+        kept = os.dup(out.fileno())
+        os.dup2(err.fileno(), out.fileno())
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                out.flush()
+            os.dup2(kept, out.fileno())
+            os.close(kept)
 
 
 def _stdout() -> TextIO:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from paramctl.checks import check_seed
 from paramctl.cli.options import check_dtype
-from paramctl.cli.output import print_note
+from paramctl.cli.output import print_note, stdout_on_stderr
 from paramctl.errors import failure
 from paramctl.shards import is_part
 from paramctl.sources.protocols import buildable
@@ -60,6 +59,7 @@ def open_session(
     arguments: list[str] | None = None,
     key: str | None = None,
     weights: str | None = None,
+    strict: bool = True,
 ) -> Session:
     """Open what MODEL means.
 
@@ -74,11 +74,14 @@ def open_session(
         arguments: those of a class or a function that MODEL names, as typed.
         key: the part of a checkpoint that is wanted, as typed.
         weights: the checkpoint that is loaded into the model, as typed.
+        strict: whether every name of the model must be in that, and no other one.
 
     Raises:
         ParamctlError: if there is no such model, it or an option is wrong, or a file would be written over another.
 
     """
+    if not strict and weights is None:
+        raise failure("no checkpoint is loaded", where="--no-strict", hint="it speaks of --weights")
     if seed is not None:
         check_seed(seed, "--seed")
     check_dtype(dtype)
@@ -86,12 +89,12 @@ def open_session(
     if chosen.note is not None:
         print_note(chosen.note)
     _check_writes(Opening(chosen.model).path, writes, sharded)
-    with redirect_stdout(sys.stderr):  # layers of the user's own are imported, and may print
+    with stdout_on_stderr():  # layers of the user's own are imported, and may print
         source = open_model(chosen.model, allow or [], arguments or [], key=None if weights is not None else key)
         if weights is not None:
             from paramctl.sources.weights import with_weights
 
-            source = with_weights(buildable(source), weights, key)
+            source = with_weights(buildable(source), weights, key, strict=strict)
     if device != "cpu":
         from paramctl.tensors.device import check_device
 
@@ -131,5 +134,5 @@ def computing(*, collecting: bool = True) -> Iterator[None]:
         # From now on: `main` switches the collector off while torch is imported.
         gc.freeze()
         gc.enable()
-    with redirect_stdout(sys.stderr):
+    with stdout_on_stderr():
         yield

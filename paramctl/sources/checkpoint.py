@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paramctl.analysis.listing import ListOptions
@@ -11,10 +11,12 @@ from paramctl.analysis.sharing import MemorySurvey
 from paramctl.checkpoints.directory import DCP_METADATA, find_checkpoint
 from paramctl.checkpoints.kinds import SUFFIXES, read_checkpoint
 from paramctl.checkpoints.stored import Checkpoint
-from paramctl.errors import failure
+from paramctl.errors import ParamctlError, failure, nearest
 from paramctl.records import ParameterRecord
 from paramctl.sources.protocols import Compared, Contents, Measurable, Surveyed
 from paramctl.watching import Watch
+
+_WEIGHTS = "--weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,19 @@ def open_weights(weights: str, key: str | None) -> Checkpoint:
     path = Path(weights)
     try:
         found = find_checkpoint(path, weights) if weights and path.is_dir() else path
+        if found is None or not (found.name == DCP_METADATA or found.name.endswith(SUFFIXES)):
+            hint = f"its name ends in {', '.join(SUFFIXES)}, or it is a directory that holds such a file"
+            raise failure(f"{weights} is no checkpoint", where="MODEL", hint=hint)
+        if not found.exists():
+            beside = [each.name for each in found.parent.glob("*") if each.name.endswith(SUFFIXES)]
+            raise failure(f"there is no file {weights}", where="MODEL", hint=nearest(found.name, beside))
+        return read_checkpoint(found, str(found), key, with_modules=True)
     except OSError as error:
-        raise failure(f"cannot read {weights}: {error.strerror}", where="--weights") from error
-    if found is None or not (found.name == DCP_METADATA or found.name.endswith(SUFFIXES)):
-        hint = f"its name ends in {', '.join(SUFFIXES)}, or it is a directory that holds such a file"
-        raise failure(f"{weights} is no checkpoint", where="--weights", hint=hint)
-    return read_checkpoint(found, str(found), key, with_modules=True)
+        raise failure(f"cannot read {weights}: {error.strerror}", where=_WEIGHTS) from error
+    except ParamctlError as error:
+        raise ParamctlError(
+            *(replace(each, where=_WEIGHTS if each.where == "MODEL" else each.where) for each in error.problems)
+        ) from error
 
 
 def open_directory(directory: Path, model: str, key: str | None = None) -> CheckpointSource | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from paramctl.analysis.listing import ListOptions
-from paramctl.checkpoints.stored import Checkpoint
+from paramctl.checkpoints.fitting import Weights
 from paramctl.sources.protocols import Contents, Measurable, ModuleSource
 from paramctl.watching import Watch
 
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WeightsSource:
-    """A source that builds a model, and the checkpoint that is loaded into it; `weights` is what the user typed."""
+    """A source that builds a model, and the checkpoint that is loaded into it."""
 
     source: ModuleSource
-    checkpoint: Checkpoint
-    weights: str
+    weights: Weights
 
     @property
     def model(self) -> str:
@@ -42,12 +41,10 @@ class WeightsSource:
         """The model's own seed."""
         return self.source.seed
 
-    def contents(self, *, dtype: str | None, buffers: bool, modules: bool) -> Contents:
+    def contents(self, *, dtype: str | None, buffers: bool, modules: bool) -> Contents:  # noqa: ARG002  a module tells all
         """Tell what the model holds, once it is sure that the checkpoint fits it; see `Source`."""
-        from paramctl.tensors.building.loading import fitting
-
-        fitting(self.source.build(seed=None, dtype=dtype).net, self.checkpoint, self.weights)
-        return self.source.contents(dtype=dtype, buffers=buffers, modules=modules)
+        built = self.build(seed=None, dtype=dtype)
+        return Contents(built.inventory(), built.notes)
 
     def measurable(self, options: ListOptions, *, seed: int, dtype: str | None, watch: Watch) -> Measurable:
         """Get ready to measure the values that were loaded; see `ValueSource`."""
@@ -60,19 +57,20 @@ class WeightsSource:
         from paramctl.tensors.building.loading import fitting, load
 
         built = self.source.build(seed=seed, dtype=dtype)
-        if seed is None:
-            fitting(built.net, self.checkpoint, self.weights)
-            return built
-        return load(built, self.checkpoint, self.weights)
+        if seed is not None:
+            return load(built, self.weights, seed=seed)
+        fit = fitting(built.net, self.weights)
+        return replace(built, notes=(*built.notes, *self.weights.checkpoint.notes, *fit.notes))
 
 
-def with_weights(source: ModuleSource, weights: str, key: str | None) -> WeightsSource:
+def with_weights(source: ModuleSource, weights: str, key: str | None, *, strict: bool = True) -> WeightsSource:
     """Read a checkpoint that is to be loaded into the model of a source.
 
     Args:
         source: builds the model.
         weights: the checkpoint, a file or a directory, as typed.
         key: the part of it that is wanted; None for the weights.
+        strict: whether every name of the model must be in it, and no other one.
 
     Raises:
         ParamctlError: naming what is wrong with the checkpoint.
@@ -80,4 +78,4 @@ def with_weights(source: ModuleSource, weights: str, key: str | None) -> Weights
     """
     from paramctl.sources.checkpoint import open_weights
 
-    return WeightsSource(source, open_weights(weights, key), weights)
+    return WeightsSource(source, Weights(open_weights(weights, key), weights, key, strict))

@@ -105,6 +105,16 @@ def _walk(module: nn.Module, path: str, paths: list[str], modules: list[nn.Modul
                 modules.append(child)
 
 
+def module_at(root: nn.Module, path: str) -> nn.Module:
+    """Return the module at a path; `get_submodule` does the same, and not in what TorchScript compiled."""
+    found = root
+    for name in path.split(".") if path else ():
+        held = found._modules[name]  # noqa: SLF001  torch has no public way to the slots
+        assert held is not None, "a path leads through modules"
+        found = held
+    return found
+
+
 @cache
 def dtype_name(dtype: torch.dtype) -> str:
     """Return the canonical name of a dtype: torch's, without ``torch.``."""

@@ -6,27 +6,32 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import ParamSpec, TypeVar
 
 import torch
 
-from paramctl.errors import ParamctlError, failure, nearest
+from paramctl.errors import ParamctlError, Terminated, failure, few, nearest
 from paramctl.references import Reference
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-_NOT_THEIRS = (
+_OURS_AND_TORCHS = (
     f"{Path(__file__).resolve().parents[1]}{os.sep}",
-    *(f"{Path(file).resolve().parent}{os.sep}" for file in (torch.__file__, importlib.__file__) if file),
+    f"{Path(torch.__file__).resolve().parent}{os.sep}",
     "<frozen",
 )
+_PYTHONS = f"{Path(os.__file__).resolve().parent}{os.sep}"
+_INSTALLED = (f"{_PYTHONS}site-packages{os.sep}", f"{_PYTHONS}dist-packages{os.sep}")
 _MOST_FRAMES = 12
 _MISSING = object()
 
@@ -34,14 +39,13 @@ _MISSING = object()
 def load(reference: Reference) -> object:
     """Import what a reference names.
 
-    The caller has checked that the user allowed it. The file's own directory, or the working directory for a package,
-    stands first on `sys.path` meanwhile.
+    The caller has checked that the user allowed it. Its code runs as `as_script` says.
 
     Raises:
         ParamctlError: if the file, module or name is missing, or if its code fails.
 
     """
-    with on_path(reference):
+    with as_script(reference):
         if reference.path is None:
             module, rest = _import_longest(reference)
             return _attribute(module, rest, module.__name__) if rest else module
@@ -52,18 +56,27 @@ def load(reference: Reference) -> object:
             raise failure(f"cannot read {path}: {error.strerror}") from error
         if not known:
             raise failure(f"there is no file {path}", hint=_file_like(path))
-        module = call_theirs(f"importing {path}", _import_file, path.resolve())
+        try:
+            module = call_theirs(f"importing {path}", _import_file, path.resolve())
+        except ParamctlError as error:
+            raise _as_module(error, path.resolve(), reference.name) from error
         return _attribute(module, reference.name, str(path))
 
 
 @contextmanager
-def on_path(reference: Reference) -> Iterator[None]:
-    """Put the directory that a reference's imports are looked for in first on `sys.path` for a while."""
+def as_script(reference: Reference) -> Iterator[None]:
+    """Let code see what it sees as a script without arguments, for a while.
+
+    The file's own directory, or the working directory for a package, stands first on `sys.path`, and `sys.argv` has
+    none of our words, which a parser of the user's own would refuse.
+    """
     directory = str(Path.cwd()) if reference.path is None else os.path.dirname(os.path.realpath(reference.path))  # noqa: PTH120  these raise nothing
     sys.path.insert(0, directory)
+    words, sys.argv = sys.argv, [str(reference.path or reference)]
     try:
         yield
     finally:
+        sys.argv = words
         if directory in sys.path:  # what else the user's code has put there is still wanted
             sys.path.remove(directory)
 
@@ -83,12 +96,10 @@ def call_theirs(doing: str, function: Callable[_P, _R], *args: _P.args, **kwargs
     """
     try:
         return function(*args, **kwargs)
-    except ParamctlError:
+    except (ParamctlError, KeyboardInterrupt, Terminated):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # also what pytest's skip() and an exit raise
         hint = their_frames(error)
-        if isinstance(error, ImportError) and "relative import" in str(error):
-            hint = "a file of a package is named as package.module:NAME, from the directory that holds the package"
         raise failure(f"{doing} failed: {describe(error)}", hint=hint) from error
 
 
@@ -106,7 +117,7 @@ def their_frames(error: BaseException) -> str | None:
     frames = [
         f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_NOT_THEIRS)
+        if _is_theirs(frame.filename)
     ]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append(f"{Path(error.filename).name}:{error.lineno}")
@@ -114,6 +125,11 @@ def their_frames(error: BaseException) -> str | None:
         half = _MOST_FRAMES // 2
         frames[half:-half] = [f"… {len(frames) - 2 * half:,} more"]
     return f"raised at {', '.join(frames)}" if frames else None
+
+
+def _is_theirs(file: str) -> bool:
+    """Tell whether code is the user's own, or that of a package that they have installed."""
+    return not file.startswith(_OURS_AND_TORCHS) and (not file.startswith(_PYTHONS) or file.startswith(_INSTALLED))
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -132,6 +148,18 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _as_module(error: ParamctlError, path: Path, name: str) -> ParamctlError:
+    """Return the error of a file's import, with how a file of a package is named where it needs to be one."""
+    cause = error.__cause__
+    if not isinstance(cause, ImportError) or "relative import" not in str(cause):
+        return error
+    packages = list(takewhile(lambda each: (each / "__init__.py").is_file(), path.parents)) or [path.parent]
+    module = ".".join([*(each.name for each in reversed(packages)), path.stem])
+    place = packages[-1].parent
+    hint = f"a file of a package is named as package.module:NAME: write {module}:{name}, in the directory {place}"
+    return ParamctlError(*(replace(each, hint=hint) for each in error.problems))
 
 
 def _import_longest(reference: Reference) -> tuple[ModuleType, str]:
@@ -156,7 +184,13 @@ def _import_module(name: str) -> ModuleType:
     top = name.partition(".")[0]
     if not _is_module(top):
         raise _missing_module(top)
-    return call_theirs(f"importing {name}", importlib.import_module, name)
+    try:
+        return call_theirs(f"importing {name}", importlib.import_module, name)
+    except ParamctlError as error:
+        cause = error.__cause__
+        if isinstance(cause, ModuleNotFoundError) and cause.name and f"{name}.".startswith(f"{cause.name}."):
+            raise _missing_module(cause.name) from error
+        raise
 
 
 def _file_like(path: Path) -> str | None:
@@ -167,9 +201,12 @@ def _file_like(path: Path) -> str | None:
 
 
 def _missing_module(name: str) -> ParamctlError:
-    return failure(
-        f"there is no module {name!r}", hint=f"it is looked for in {Path.cwd()} and among the installed packages"
-    )
+    hint = f"it is looked for in {Path.cwd()} and among the installed packages"
+    package, dot, last = name.rpartition(".")
+    if dot:
+        beside = [each.name for each in pkgutil.iter_modules(getattr(sys.modules.get(package), "__path__", ()))]
+        hint = nearest(last, beside) or f"{package} has {few(beside, 8) or 'no modules'}"
+    return failure(f"there is no module {name!r}", hint=hint)
 
 
 def _attribute(module: ModuleType, dotted: str, place: str) -> object:

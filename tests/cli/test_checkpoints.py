@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file, save_model
@@ -211,8 +213,100 @@ class TestWeights:
         state = {f"module.{name}": each for name, each in net.state_dict().items()}
         (torch.save if suffix == "pt" else save_file)(state, f"ddp.{suffix}")
         refused = paramctl("list", "spec.yaml", "--weights", f"ddp.{suffix}", "--stats")
-        assert "behind 'module': add --key module" in refused.err
+        assert refused.err.splitlines() == [
+            f"error: --weights: ddp.{suffix} does not fit the model: {len(state)} missing, {len(state)} unexpected",
+            "  hint: all names of the model stand there behind 'module': add --key module",
+        ]
         assert paramctl("list", "spec.yaml", "--weights", f"ddp.{suffix}", "--stats", "--key", "module").code == 0
+
+    def test_a_prefix_inside_a_part_is_answered_with_a_key_that_fits_too(self, net, paramctl):
+        wrapped = {f"module._orig_mod.{name}": each for name, each in net.state_dict().items()}
+        torch.save({"model": wrapped, "ema": wrapped, "step": 3}, "w.pt")
+        words = ("list", "spec.yaml", "--weights", "w.pt", "--stats")
+        assert "'module._orig_mod': add --key module._orig_mod\n" in paramctl(*words).err
+        assert paramctl(*words, "--key", "module._orig_mod").code == 0
+        assert "'module._orig_mod': add --key ema.module._orig_mod\n" in paramctl(*words, "--key", "ema").err
+        assert paramctl(*words, "--key", "ema.module._orig_mod").code == 0
+
+    def test_a_prefix_that_the_model_alone_has_is_named(self, net, paramctl, write):
+        write("import torch\ndef make(): return torch.nn.DataParallel(torch.nn.Linear(4, 3))\n", "wrapped.py")
+        torch.save(net.body.state_dict(), "w.pt")
+        result = paramctl("list", "wrapped.py:make", "--weights", "w.pt")
+        assert (result.code, result.out) == (2, "")
+        assert "without the 'module' of the model: name the module that this wraps" in result.err
+
+    def test_what_differs_by_more_than_a_prefix_is_paired_by_the_end_of_its_name(self, net, paramctl):
+        state = {f"a.very.long.prefix.{name}": each for name, each in net.state_dict().items()}
+        del state["a.very.long.prefix.body.weight"]
+        torch.save(state, "w.pt")
+        result = paramctl("list", "spec.yaml", "--weights", "w.pt")
+        for name in state:
+            short = name.removeprefix("a.very.long.prefix.")
+            assert any(
+                f"w.pt: {short}: " in line and line.endswith(f"shape: {name}") for line in result.err.splitlines()
+            )
+
+    def test_not_strictly_what_is_there_is_loaded_and_the_rest_keeps_its_own_values(self, net, report, paramctl):
+        state = net.state_dict() | {"extra": torch.ones(2)}
+        del state["body.weight"]
+        torch.save(state, "w.pt")
+        for words in ((), ("--stats",)):
+            strict = paramctl("list", "spec.yaml", "--weights", "w.pt", *words)
+            assert (strict.code, "hint: --no-strict loads what fits" in strict.err) == (2, True)
+            assert paramctl("list", "spec.yaml", "--weights", "w.pt", "--no-strict", *words).err == (
+                "note: w.pt: 1 name of the model is not in it, and keeps its own values: body.weight\n"
+                "note: w.pt: 1 name in it is not the model's: extra\n"
+            )
+        words = ("init", "spec.yaml", "--values", "--seed", "5")
+        own = {each["name"]: each["values"] for each in report(*words)["parameters"]}
+        rows = report(*words, "--weights", "w.pt", "--no-strict")["parameters"]
+        loaded = {name: each.tolist() for name, each in net.named_parameters()}
+        assert {each["name"]: each["values"] for each in rows} == loaded | {"body.weight": own["body.weight"]}
+
+    def test_not_strictly_something_has_to_fit_all_the_same(self, net, paramctl):
+        torch.save({"other": torch.ones(2)}, "none.pt")
+        torch.save(net.state_dict() | {"body.bias": torch.ones(7)}, "shape.pt")
+        for file, counts in (("none.pt", "1 unexpected"), ("shape.pt", "1 of another shape")):
+            result = paramctl("list", "spec.yaml", "--weights", file, "--no-strict")
+            assert (result.code, result.out) == (2, "")
+            assert counts in result.err
+            assert "--no-strict loads" not in result.err
+        refused = paramctl("list", "spec.yaml", "--no-strict")
+        assert refused.err == "error: --no-strict: no checkpoint is loaded\n  hint: it speaks of --weights\n"
+
+    def test_a_counter_of_batches_may_be_missing_as_for_torch(self, net, report):
+        state = {name: each for name, each in net.state_dict().items() if "num_batches" not in name}
+        assert len(state) < len(net.state_dict())
+        save_file(state, "old.safetensors")
+        rows = report("list", "spec.yaml", "--weights", "old.safetensors", "--values", "--buffers")["parameters"]
+        assert [each["values"] for each in rows if "num_batches" in each["name"]] == [0]
+
+    def test_what_a_cast_would_lose_is_refused(self, net, paramctl):
+        torch.save({name: each.to(torch.complex64) for name, each in net.state_dict().items()}, "w.pt")
+        result = paramctl("list", "spec.yaml", "--weights", "w.pt", "--stats")
+        assert result.code == 2
+        assert "is complex there, and float32 in the model: its imaginary part would be lost" in result.err
+
+    def test_state_beside_the_tensors_of_a_module_is_none_of_them(self, paramctl, write):
+        write(
+            "import torch\nclass Net(torch.nn.Linear):\n    def __init__(self):\n        super().__init__(2, 1)\n"
+            "    def get_extra_state(self): return torch.ones(3)\n    def set_extra_state(self, state): pass\n",
+            "extra.py",
+        )
+        state = nn.Linear(2, 1).state_dict() | {"_extra_state": torch.ones(3)}
+        torch.save(state, "w.pt")
+        assert paramctl("list", "extra.py:Net", "--weights", "w.pt", "--stats").err == ""
+
+    def test_a_tensor_whose_elements_are_one_in_memory_takes_no_values(self, paramctl, write):
+        write(
+            "import torch\nclass Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            "        self.register_buffer('positions', torch.arange(5).expand(2, -1))\n",
+            "expanded.py",
+        )
+        torch.save({"positions": torch.zeros(2, 5, dtype=torch.int64)}, "w.pt")
+        result = paramctl("list", "expanded.py:Net", "--weights", "w.pt", "--stats")
+        assert (result.code, result.out) == (2, "")
+        assert "a tensor of [2, 5] takes no values: RuntimeError" in result.err
 
     def test_one_parameter_with_two_values_is_an_error(self, write, paramctl):
         write("layers: {a: {Linear: [2, 2]}, b: {Linear: [2, 2]}}\ntie: [[a.weight, b.weight]]\n")
@@ -230,16 +324,20 @@ class TestWeights:
     @pytest.mark.parametrize(
         ("weights", "message"),
         [
-            ("nothing.pt", "nothing.pt: it cannot be read"),
+            ("nothing.pt", "there is no file nothing.pt"),
+            ("two", "two holds 2 checkpoints"),
             ("spec.yaml", "spec.yaml is no checkpoint"),
             (".", ". is no checkpoint"),
             ("", " is no checkpoint"),
         ],
     )
     def test_what_is_no_checkpoint_is_told(self, weights, message, net, paramctl):
+        Path("two").mkdir()
+        for name in ("a.safetensors", "b.safetensors"):
+            save_file(net.state_dict(), f"two/{name}")
         result = paramctl("list", "spec.yaml", "--weights", weights)
         assert result.code == 2
-        assert message in result.err
+        assert result.err.startswith(f"error: --weights: {message}")
 
     def test_a_checkpoint_takes_no_weights(self, net, paramctl):
         torch.save(net.state_dict(), "w.pt")

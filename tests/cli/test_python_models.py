@@ -130,6 +130,16 @@ class TestList:
         assert (result.code, result.out) == (0, "There are no parameters here.\n")
         assert result.err == "importing\nmaking\n"
 
+    def test_what_a_program_or_a_library_of_it_prints_goes_to_stderr_too(self, process, write):
+        write(
+            "import os, sys\nfrom torch import nn\n"
+            "def make():\n    os.system('echo program')\n    print('past us', file=sys.__stdout__)\n    return nn.ReLU()\n",
+            "noisy.py",
+        )
+        result = process("list", "noisy.py:make")
+        assert (result.code, result.out) == (0, "There are no parameters here.\n")
+        assert result.err == "program\npast us\n"
+
 
 def report_of_layer(paramctl):
     return "not a parameter" in paramctl("list", "net.py:Net", "--layer", "second").out
@@ -205,7 +215,7 @@ class TestInit:
     def test_what_torchscript_compiled_is_listed_and_not_initialised(self, paramctl, write):
         write("import torch\nnet = torch.jit.script(torch.nn.Linear(1, 1))\n", "compiled.py")
         with pytest.warns(DeprecationWarning, match="torch.jit.script"):
-            assert paramctl("list", "compiled.py:net").code == 0
+            assert paramctl("list", "compiled.py:net", "--stats", "--values", "--buffers").code == 0
         for command in (("init",), ("grad", "--input-shape", "1,1")):
             result = paramctl(command[0], "compiled.py:net", *command[1:])
             assert result.code == 2
@@ -280,6 +290,23 @@ class TestGrad:
         answer = report("grad", "hf.py:Model", "--input", "3,2", "--input", "labels=3:int64:zeros")
         assert (answer["output"], answer["objective"]) == ("output['loss']", "the model's own")
 
+    @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+    def test_what_was_traced_runs_though_it_tells_no_signature(self, report, write):
+        write("import torch\nnet = torch.jit.trace(torch.nn.Linear(2, 1), torch.rand(3, 2))\n", "traced.py")
+        rows = report("grad", "traced.py:net", "--input", "3,2:ones", "--values")["parameters"]
+        assert [row["values"] for row in rows] == [[[3.0, 3.0]], [3.0]]
+
+    def test_a_forward_that_returns_nothing_is_answered(self, paramctl, write):
+        write(
+            "from torch import nn\nclass Net(nn.Linear):\n    def forward(self, x):\n        super().forward(x)\n",
+            "n.py",
+        )
+        result = paramctl("grad", "n.py:Net", "--arg", "in_features=2", "--arg", "out_features=1", "--input", "3,2")
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith(
+            "error: the model returned no tensor but None\n  hint: its forward returns nothing"
+        )
+
     def test_a_spec_takes_inputs_too(self, report, write):
         spec = write("layers: [{Linear: [4, 1]}]\ninput: {shape: [9, 4]}")
         assert report("grad", spec, "--input", "2,4:ones")["output_shape"] == [2, 1]
@@ -294,7 +321,9 @@ class TestGrad:
             (("net.py:Net", "--input", "y=2,4"), "--input: Net.forward has no argument 'y'", "it takes x, mask"),
             (("net.py:Net", "--input", "msak=2,4"), "--input: Net.forward has no argument 'msak'", "did you mean 'mask'?"),
             (("net.py:Net", "--input", "2,4", "--input", "x=2,4"), "--input: the argument 'x' is given twice", None),
-            (("net.py:Net", *["--input", "2,4"] * 3), "--input: Net.forward takes 2 arguments by position, not 3", "they are x, mask"),
+            (("net.py:Net", *["--input", "2,4"] * 3), "--input: Net.forward takes 2 arguments by position, not 3", "by position it takes x, mask"),
+            (("net.py:tied", *["--input", "2,4"] * 2), "--input: Sequential.forward takes 1 argument by position, not 2", "takes input"),
+            (("net.py:Classifier", "--input", "2,4"), "embedding (Embedding) failed in forward on an input of [2, 4]", "it takes [N, T] of indexes below 10; raised at net.py:28 in forward"),
             (("net.py:Net", "--input", "2,4", "--fill", "ones"), "--fill: --fill speaks of --input-shape", "write --input 2,4:ones"),
             (("net.py:Net", "--input-shape", "2,9"), "Net failed in forward on an input of [2, 9]: RuntimeError", "raised at net.py:18 in forward"),
             (("net.py:Two", "--input", "2"), "--input: Two.forward needs b", "add --input b=SHAPE"),

@@ -73,12 +73,17 @@ def test_a_package_is_found_in_the_working_directory(write, tmp_path):
         (f"{'x' * 300}.py:f", "File name too long", None),
         ("uc_no_such_module:f", "there is no module 'uc_no_such_module'", "among the installed packages"),
         ("uc_no_such_module.f", "there is no module 'uc_no_such_module'", None),
+        ("uc_part.modle:f", "there is no module 'uc_part.modle'", "did you mean 'model'?"),
+        ("uc_part.else_where:f", "there is no module 'uc_part.else_where'", "uc_part has model"),
+        ("uc_part.model.x:f", "there is no module 'uc_part.model.x'", "uc_part.model has no modules"),
         ("uc_names.py:fuction", "has no 'fuction'", "did you mean 'function'?"),
         ("uc_names.py:function.x", "has no 'function.x'", None),
     ],
 )
 def test_what_is_not_there_is_named(text, message, hint, write, tmp_path):
     write("def function(): pass\n", "uc_names.py")
+    write("", "uc_part/__init__.py")
+    write("", "uc_part/model.py")
     with pytest.raises(ParamctlError) as caught:
         load(reference(text, tmp_path))
     assert message in caught.value.problems[0].message
@@ -102,6 +107,36 @@ def test_a_syntax_error_shows_its_line(write, tmp_path):
         load(reference("uc_syntax.py:f", tmp_path))
     assert "SyntaxError" in caught.value.problems[0].message
     assert caught.value.problems[0].hint == "raised at uc_syntax.py:2"
+
+
+def test_frames_of_pythons_own_library_are_not_the_users(write, tmp_path):
+    write("import json\ndef reads(): json.loads('{')\nreads()\n", "uc_json.py")
+    with pytest.raises(ParamctlError) as caught:
+        load(reference("uc_json.py:reads", tmp_path))
+    assert caught.value.problems[0].hint == "raised at uc_json.py:3 in <module>, uc_json.py:2 in reads"
+
+
+def test_code_sees_no_words_of_ours_on_its_command_line(write, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["paramctl", "list", "uc_argv.py:seen", "--stats"])
+    write("import argparse, sys\nargparse.ArgumentParser().parse_args()\nseen = list(sys.argv)\n", "uc_argv.py")
+    assert load(reference("uc_argv.py:seen", tmp_path)) == [str(tmp_path / "uc_argv.py")]
+    assert sys.argv == ["paramctl", "list", "uc_argv.py:seen", "--stats"]
+
+
+@pytest.mark.parametrize(
+    ("file", "module", "place"),
+    [("uc_pkg/inner/net.py", "uc_pkg.inner.net", "."), ("uc_plain/net.py", "uc_plain.net", ".")],
+)
+def test_a_file_that_needs_its_package_is_answered_with_how_to_name_it(file, module, place, write, tmp_path):
+    write("", "uc_pkg/__init__.py")
+    write("", "uc_pkg/inner/__init__.py")
+    path = write("from . import other\nVALUE = 1\n", file)
+    write("", str(path.parent / "other.py"))
+    with pytest.raises(ParamctlError) as caught:
+        load(reference(f"{file}:VALUE", tmp_path))
+    directory = (tmp_path / place).resolve()
+    assert caught.value.problems[0].hint.endswith(f"write {module}:VALUE, in the directory {directory}")
+    assert load(reference(f"{module}:VALUE", tmp_path)) == 1
 
 
 def test_an_exit_of_the_users_code_does_not_end_the_tool(write, tmp_path):

@@ -100,6 +100,7 @@ def grad(
     allow: options.Allow = None,
     key: options.Key = None,
     weights: options.Weights = None,
+    no_strict: options.NoStrict = False,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -132,6 +133,7 @@ def grad(
         arguments=arg,
         key=key,
         weights=weights,
+        strict=not no_strict,
     )
     build = session.builder()
     from paramctl.tensors.answers.grad import PassOptions, gradients

@@ -69,6 +69,7 @@ def init(
     allow: options.Allow = None,
     key: options.Key = None,
     weights: options.Weights = None,
+    no_strict: options.NoStrict = False,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -99,6 +100,7 @@ def init(
         arguments=arg,
         key=key,
         weights=weights,
+        strict=not no_strict,
     )
     build = session.builder()
     from paramctl.tensors.answers.init import initialize

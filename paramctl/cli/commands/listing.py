@@ -47,6 +47,7 @@ def list_parameters(
     allow: options.Allow = None,
     key: options.Key = None,
     weights: options.Weights = None,
+    no_strict: options.NoStrict = False,
     seed: options.Seed = None,
     device: options.Device = "cpu",
     dtype: options.Dtype = None,
@@ -72,6 +73,7 @@ def list_parameters(
         arguments=arg,
         key=key,
         weights=weights,
+        strict=not no_strict,
     )
     wanted = ListOptions(
         include=include or (),

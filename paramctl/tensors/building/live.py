@@ -47,7 +47,7 @@ def check_shapes(module: nn.Module, tensors: Iterable[torch.Tensor], where: str 
     if any(issubclass(kind, UninitializedParameter | UninitializedBuffer) for kind in kinds):
         lazy = [name for name, tensor in named_tensors(module) if is_lazy(tensor)]
         others = f", and {len(lazy) - 1:,} more have none" if lazy[1:] else ""
-        hint = "run the model on an input first: its lazy layers then take their shapes from it"
+        hint = "run the model on an input first, in the code that makes it: lazy layers take their shapes from it"
         raise failure(f"{lazy[0]} has no shape yet{others}", where=where, hint=hint)
 
 
@@ -74,7 +74,7 @@ def check_python(module: nn.Module, where: str = "module") -> None:
     for path, each in module.named_modules():
         if isinstance(each, torch.jit.RecursiveScriptModule):  # type: ignore[attr-defined]  # it is there
             name = f"{path} is" if path else "the module is"
-            hint = "give the module that it was compiled from; list_parameters and find_shared take either"
+            hint = "give what it was compiled from; either can be listed and asked what it shares"
             raise failure(f"{name} compiled by TorchScript", where=where, hint=hint)
 
 

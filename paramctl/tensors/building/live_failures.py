@@ -29,7 +29,8 @@ def explainer(net: nn.Module) -> Explain:
         named = f"{path} ({type(failed).__name__})" if path else type(failed).__name__
         if operation is None:
             message = f"{named} failed in forward on an input of {given}: {user_code.describe(error)}"
-            return failure(message, hint=user_code.their_frames(error) or _taken_by(failed))
+            hints = [hint for hint in (_taken_by(failed), user_code.their_frames(error)) if hint]
+            return failure(message, hint="; ".join(hints) or None)
         where = f"{named} failed in backward of its operation {operation!r}" if running else "backward failed"
         return failure(f"{where}: {user_code.describe(error)}", hint=user_code.their_frames(error))
 
@@ -38,7 +39,7 @@ def explainer(net: nn.Module) -> Explain:
 
 def input_hint(net: nn.Module) -> str:
     """Say which input a module takes, as far as its forward and its first layer tell."""
-    required = _required(_forward_parameters(net))
+    required = _required(_forward_parameters(net) or [])
     if len(required) > 1:
         options = " ".join(f"--input {name}=SHAPE" for name in required)
         return f"its forward takes {', '.join(required[:-1])} and {required[-1]}: give {options}"
@@ -58,20 +59,23 @@ def check_forward(net: nn.Module, inputs: Sequence[GivenInput]) -> None:
 
     """
     parameters = _forward_parameters(net)
+    if parameters is None:
+        return
     named = [each.name for each in parameters if each.kind not in _VARIADIC]
     kinds = {parameter.kind for parameter in parameters}
     forward = f"{type(net).__name__}.forward"
     problems = []
     by_position = sum(each.name is None for each in inputs)
     if by_position > len(named) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-        message = f"{forward} takes {len(named)} arguments by position, not {by_position}"
-        problems.append(Problem(message=message, where="--input", hint=f"they are {', '.join(named)}"))
+        message = f"{forward} takes {_counted(len(named))} by position, not {by_position}"
+        hint = f"by position it takes {', '.join(named)}" if named else None
+        problems.append(Problem(message=message, where="--input", hint=hint))
     given = named[:by_position]
     for name in (each.name for each in inputs if each.name is not None):
         if name in given:
             problems.append(Problem(message=f"the argument {name!r} is given twice", where="--input"))
         elif name not in named and inspect.Parameter.VAR_KEYWORD not in kinds:
-            hint = nearest(name, named) or f"it takes {', '.join(named)}"
+            hint = nearest(name, named) or (f"it takes {', '.join(named)}" if named else None)
             problems.append(Problem(message=f"{forward} has no argument {name!r}", where="--input", hint=hint))
         given.append(name)
     missing = [name for name in _required(parameters) if name not in given]
@@ -86,11 +90,16 @@ def _required(parameters: Sequence[inspect.Parameter]) -> list[str]:
     return [each.name for each in parameters if each.default is each.empty and each.kind not in _VARIADIC]
 
 
-def _forward_parameters(net: nn.Module) -> list[inspect.Parameter]:
+def _forward_parameters(net: nn.Module) -> list[inspect.Parameter] | None:
+    """Return the parameters of a module's forward; None where it tells none, as what `torch.jit.trace` made."""
     try:
         return list(inspect.signature(net.forward).parameters.values())
     except (TypeError, ValueError):
-        return []
+        return None
+
+
+def _counted(arguments: int) -> str:
+    return f"{arguments or 'no'} argument{'s' * (arguments != 1)}"
 
 
 def _taken_by(module: nn.Module) -> str | None:

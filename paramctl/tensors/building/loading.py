@@ -1,68 +1,101 @@
-"""A checkpoint and a built model -> the model with the checkpoint's values, if every name and every shape fits."""
+"""A checkpoint and a built model -> the model with the checkpoint's values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Final
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
+from paramctl.checkpoints.fitting import Fit, Held, Weights, fit
 from paramctl.checkpoints.stored import Checkpoint
-from paramctl.errors import ParamctlError, Problem, failure
-from paramctl.records import ParameterRecord, Shape
-from paramctl.render import text
+from paramctl.errors import failure
+from paramctl.records import ParameterRecord, join
 from paramctl.tensors.building.built import BuiltModel
 from paramctl.tensors.collect import bytes_of, dtype_name, named_modules
 from paramctl.tensors.initializing.defaults import record_programs
+from paramctl.tensors.initializing.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.stored import StoredReader, check_readable
+from paramctl.tensors.user_code import describe
 from paramctl.tensors.writing.saving import state_names
 
 _WHERE: Final = "--weights"
-_MOST_PAIRED: Final = 50
-"""For how many missing names a match is looked for; more are not shown."""
-_LEAST_LIKENESS: Final = 0.5
+_COUNTER: Final = "num_batches_tracked"
+"""A buffer that the oldest checkpoints lack; torch loads them all the same."""
 
 
-def load(built: BuiltModel, checkpoint: Checkpoint, weights: str) -> BuiltModel:
+def load(built: BuiltModel, weights: Weights, *, seed: int) -> BuiltModel:
     """Give every parameter and persistent buffer of a model its value in a checkpoint; its own init rules are dropped.
 
     Args:
         built: the model.
-        checkpoint: the checkpoint.
-        weights: the checkpoint as the user named it.
+        weights: the checkpoint.
+        seed: the seed of what the checkpoint need not have and does not have.
 
     Raises:
-        ParamctlError: if names are missing, unexpected or of another shape, or the values do not fit in memory.
+        ParamctlError: if the checkpoint does not fit the model, or the values do not fit in memory.
 
     """
-    wanted = fitting(built.net, checkpoint, weights)
+    found, notes = fitting(built.net, weights)
     tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
-    ensure_fits(sum(bytes_of(tensors[key]) for key in wanted), "the weights")
+    ensure_fits(sum(bytes_of(tensor) for tensor in tensors.values()), "the weights")
     reader = StoredReader()
-    values: dict[int, torch.Tensor] = {}
+    values = _own_values(built, tensors.keys() - found.keys(), seed)
     casts: set[tuple[str, str]] = set()
-    for key, records in wanted.items():
-        tensor = tensors[key]
-        loaded = [_read(reader, checkpoint, record) for record in records]
-        if any(not torch.equal(loaded[0], other) for other in loaded[1:]):
-            names = " and ".join(record.name for record in records)
-            raise failure(f"{names} are one parameter of the model, and differ in {weights}", where=_WHERE)
-        if loaded[0].dtype != tensor.dtype:
-            casts.add((dtype_name(loaded[0].dtype), dtype_name(tensor.dtype)))
-        values[key] = loaded[0].to(tensor.dtype)
+    for key, records in found.items():
+        loaded = _value(reader, weights, records)
+        if loaded.dtype != tensors[key].dtype:
+            casts.add((dtype_name(loaded.dtype), dtype_name(tensors[key].dtype)))
+        if loaded.is_complex() and not tensors[key].is_complex():
+            message = f"{records[0].name} is complex there, and {dtype_name(tensors[key].dtype)} in the model"
+            raise failure(f"{message}: its imaginary part would be lost", where=weights.typed)
+        values[key] = loaded.to(tensors[key].dtype)
     _put(built.net, values)
-    notes = [f"values cast from {before} to {after}, the dtype of the model" for before, after in sorted(casts)]
+    casted = [f"values cast from {before} to {after}, the dtype of the model" for before, after in sorted(casts)]
     return replace(
         built,
         rules=(),
         programs=record_programs(built.net),
         as_script=None,
-        notes=(*built.notes, *checkpoint.notes, *notes),
+        notes=(*built.notes, *weights.checkpoint.notes, *notes, *casted),
     )
+
+
+def fitting(net: nn.Module, weights: Weights) -> Fit:
+    """Return the records that hold the value of each tensor of a model's state, by the tensor's id; see `fit`."""
+    shapes = {id(tensor): tuple(tensor.shape) for tensor in (*net.parameters(), *net.buffers())}
+    counters = {join(path, _COUNTER) for path, module in named_modules(net) if isinstance(module, _NormBase)}
+    state = state_names(net).items()
+    return fit({key: Held(names, shapes[key], counters.isdisjoint(names)) for key, names in state}, weights)
+
+
+def _own_values(built: BuiltModel, keys: AbstractSet[int], seed: int) -> dict[int, torch.Tensor]:
+    """Return the values that tensors on meta have without a checkpoint, by the tensors' ids; others get theirs."""
+    if not keys:
+        return {}
+    drawings, _ = plan_drawings(built.net, built.programs, built.rules, seed)
+    values = {id(each.tensor): each.draw(seed) for each in drawings if id(each.tensor) in keys}
+    values |= {
+        id(buffer): draw_buffer(name, buffer, built.programs, seed)
+        for name, buffer in built.net.named_buffers()
+        if id(buffer) in keys
+    }
+    on_meta = {id(tensor) for tensor in (*built.net.parameters(), *built.net.buffers()) if tensor.is_meta}
+    return {key: value for key, value in values.items() if key in on_meta}
+
+
+def _value(reader: StoredReader, weights: Weights, records: Sequence[ParameterRecord]) -> torch.Tensor:
+    """Return the one value that several records of a tensor hold."""
+    first, *others = [_read(reader, weights.checkpoint, record) for record in records]
+    if any(not torch.equal(first, other) for other in others):
+        names = " and ".join(record.name for record in records)
+        raise failure(f"{names} are one parameter of the model, and differ in {weights.typed}", where=_WHERE)
+    return first
 
 
 def _read(reader: StoredReader, checkpoint: Checkpoint, record: ParameterRecord) -> torch.Tensor:
@@ -70,69 +103,11 @@ def _read(reader: StoredReader, checkpoint: Checkpoint, record: ParameterRecord)
     return reader.load(record, checkpoint.locate(record.name))
 
 
-def fitting(net: nn.Module, checkpoint: Checkpoint, weights: str) -> dict[int, list[ParameterRecord]]:
-    """Return the records that hold the value of each tensor of a model's state, by the tensor's id.
-
-    Raises:
-        ParamctlError: naming every name that is missing, unexpected or of another shape.
-
-    """
-    held = {name: record for record in checkpoint.records for name in record.names}
-    shapes = {id(tensor): tuple(tensor.shape) for tensor in (*net.parameters(), *net.buffers())}
-    known = state_names(net)
-    wanted: dict[int, list[ParameterRecord]] = {}
-    missing: dict[str, Shape] = {}
-    problems: list[Problem] = []
-    for key, names in known.items():
-        found = {held[name].name: held[name] for name in names if name in held}
-        if not found:
-            missing[names[0]] = shapes[key]
-        for record in found.values():
-            if record.shape != shapes[key]:
-                message = f"{text.shape(shapes[key])} in the model, {text.shape(record.shape)} in the checkpoint"
-                problems.append(Problem(message=message, where=weights, path=record.name))
-        wanted[key] = list(found.values())
-    expected = {name for names in known.values() for name in names}
-    unexpected = {name: record.shape for name, record in held.items() if name not in expected}
-    unshaped = len(problems)
-    problems += _differences(missing, unexpected, weights)
-    if problems:
-        counts = [f"{count:,} {what}" for count, what in _counted(missing, unexpected, unshaped) if count]
-        summary = f"{weights} does not fit the model: {', '.join(counts)}"
-        raise ParamctlError(Problem(message=summary, where=_WHERE, hint=_prefix_hint(missing, unexpected)), *problems)
-    return wanted
-
-
-def _counted(missing: Mapping[str, Shape], unexpected: Mapping[str, Shape], unshaped: int) -> Sequence[tuple[int, str]]:
-    return (len(missing), "missing"), (len(unexpected), "unexpected"), (unshaped, "of another shape")
-
-
-def _differences(missing: Mapping[str, Shape], unexpected: Mapping[str, Shape], weights: str) -> Iterator[Problem]:
-    """Yield what is missing beside what may be meant by it, then what else is unexpected."""
-    left = dict(unexpected)
-    for i, (name, shape) in enumerate(missing.items()):
-        alike = [other for other, its in left.items() if its == shape] if i < _MOST_PAIRED else []
-        close = get_close_matches(name, alike, 1, _LEAST_LIKENESS)
-        meant = f"; unexpected there, of the same shape: {close[0]}" if close else ""
-        for other in close:
-            del left[other]
-        message = f"{text.shape(shape)} in the model, missing in the checkpoint{meant}"
-        yield Problem(message=message, where=weights, path=name)
-    for name, shape in left.items():
-        message = f"{text.shape(shape)} in the checkpoint, unexpected: the model has no such name"
-        yield Problem(message=message, where=weights, path=name)
-
-
-def _prefix_hint(missing: Mapping[str, Shape], unexpected: Mapping[str, Shape]) -> str | None:
-    """Say that the names differ by what stands before them, as those of a wrapped or nested model do."""
-    name = next(iter(missing), None)
-    longer = next((other for other in unexpected if name and other.endswith(f".{name}")), None)
-    if name is None or longer is None:
-        return None
-    prefix = longer.removesuffix(f".{name}")
-    if all(f"{prefix}.{each}" in unexpected for each in missing):
-        return f"all names of the model stand there behind {prefix!r}: add --key {prefix}"
-    return None
+def _copy(tensor: torch.Tensor, loaded: torch.Tensor) -> None:
+    try:
+        tensor.copy_(loaded)
+    except RuntimeError as error:  # elements that are one in memory, or a tensor that is frozen
+        raise failure(f"a tensor of {list(tensor.shape)} takes no values: {describe(error)}", where=_WHERE) from error
 
 
 def _put(net: nn.Module, values: Mapping[int, torch.Tensor]) -> None:
@@ -144,7 +119,7 @@ def _put(net: nn.Module, values: Mapping[int, torch.Tensor]) -> None:
             continue
         if not tensor.is_meta:
             with torch.no_grad():
-                tensor.copy_(loaded)
+                _copy(tensor, loaded)
         elif isinstance(tensor, nn.Parameter):
             replaced[id(tensor)] = nn.Parameter(loaded, requires_grad=tensor.requires_grad)
         else:

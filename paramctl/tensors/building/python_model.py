@@ -56,7 +56,7 @@ def build_python(reference: Reference, given: Mapping[str, Node], *, seed: int |
             found = user_code.load(reference)
             call = None if isinstance(found, nn.Module) and not given else _caller(reference, found, given)
             reseed()
-            with user_code.on_path(reference):
+            with user_code.as_script(reference):
                 net = found if call is None else _build(call, reseed, fresh, wants_values=wants_values)
         return _model_of(net, reference, fresh if wants_values else None, dtype=dtype)
     except ParamctlError as error:

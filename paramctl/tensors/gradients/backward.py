@@ -220,7 +220,9 @@ class _Task:
                 raise self.explain(list(modules_in(error)), error) from error
             output = find_output(returned, wants_loss=self.wants_loss)
             if output is None:
-                raise failure(f"the model returned no tensor but {type(returned).__name__}")
+                given = "None" if returned is None else type(returned).__name__
+                hint = "its forward returns nothing" if returned is None else None
+                raise failure(f"the model returned no tensor but {given}", hint=hint)
             self.objective = self.objective or self.make_objective(output)
             taken = returned if self.objective.of_all else output.tensor
             loss = user_code.call_theirs("computing the loss", self.objective.compute, taken)

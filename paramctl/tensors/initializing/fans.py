@@ -14,6 +14,7 @@ from torch import nn
 
 from paramctl.fans import FanRule, Fans, torch_fans
 from paramctl.records import Shape
+from paramctl.tensors.collect import module_at
 
 _Convolution: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d
 _Transposed: TypeAlias = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
@@ -34,7 +35,7 @@ def _place(net: nn.Module, name: str) -> tuple[nn.Module, str]:
             pass
         case [*path, attribute]:
             attribute = attribute.removesuffix("_orig").removesuffix("_v")
-    return net.get_submodule(".".join(path)), attribute
+    return module_at(net, ".".join(path)), attribute
 
 
 def _layer_fans(layer: nn.Module, attribute: str, shape: Shape) -> Fans | None:

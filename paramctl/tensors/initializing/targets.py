@@ -11,6 +11,7 @@ from paramctl.analysis.planning import InitTarget
 from paramctl.fans import FanRule
 from paramctl.records import ParameterRecord, Statistics, Values
 from paramctl.reports.init import UNWRITTEN, AppliedRule, InitializedParameter
+from paramctl.tensors.collect import module_at
 from paramctl.tensors.initializing.defaults import Programs
 from paramctl.tensors.initializing.drawing import Drawing
 from paramctl.tensors.initializing.fans import fans_of
@@ -27,12 +28,12 @@ def init_target(
     padding_row = None
     for name in record.names:
         module, _, attribute = name.rpartition(".")
-        owner = net.get_submodule(module)
+        owner = module_at(net, module)
         if isinstance(owner, nn.Embedding | nn.EmbeddingBag) and attribute == "weight" and padding_row is None:
             padding_row = owner.padding_idx
         if record.owners == 1:
             break
-    owner = net.get_submodule(record.module)
+    owner = module_at(net, record.module)
     return InitTarget(
         record=record,
         normalization=isinstance(owner, _NORMALIZATION) or type(owner).__name__.endswith("Norm"),

@@ -225,7 +225,7 @@ class TestFailures:
         assert len(problem.hint.split(", ")) == 13
         assert " more, " in problem.hint
 
-    @pytest.mark.parametrize("raised", ["SystemExit(3)", "KeyError('x')", "Silent()"])
+    @pytest.mark.parametrize("raised", ["SystemExit(3)", "KeyError('x')", "Silent()", "GeneratorExit()"])
     def test_an_exit_and_whatever_is_raised_is_a_failure(self, raised, built):
         text = "class Silent(Exception):\n    def __str__(self): raise KeyError\n"
         with pytest.raises(ParamctlError, match=raised.partition("(")[0]):
