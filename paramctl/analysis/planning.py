@@ -26,6 +26,7 @@ class InitTarget:
         fans: the fans that schemes use; None where its shape has none.
         as_found: whether it had its values before, and nothing is known of where they came from.
         unwritten: how many of its elements its layer has made and never written.
+        overlaps: whether several of its elements lie in the same place in memory.
 
     """
 
@@ -36,6 +37,7 @@ class InitTarget:
     fans: Fans | None = None
     as_found: bool = False
     unwritten: int = 0
+    overlaps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,8 @@ def _for_whole_model(current: InitPlan, rule: InitRule) -> InitPlan:
 
 def _undefined(rule: InitRule, target: InitTarget) -> str | None:
     """Say why a rule cannot be applied to a parameter."""
+    if target.overlaps:
+        return "several of its elements are one in memory, as those of an expanded tensor are"
     if not isinstance(rule.scheme, Scheme):
         return None
     dtype = target.record.dtype

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from paramctl.analysis.measuring import notes_on_unmeasured
@@ -66,7 +67,7 @@ def initialize(
         check_out(out)
     built = build()
     check_python(built.net, "MODEL")
-    names = {} if out is None else state_names(built.net)
+    names, others = ({}, []) if out is None else state_names(built.net)
     drawings, notes = plan_drawings(built.net, built.programs, [*built.rules, *rules], seed, fan=fans)
     copies = with_values + (out is not None and not holds_nothing(out))
     net: nn.Module = built.net
@@ -78,11 +79,11 @@ def initialize(
         ensure_fits(bytes_of_script(drawings, copies=copies), "the values")
     else:
         ensure_fits(bytes_needed(drawings, copies=copies), "the values")
-    tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
+    tensors = {id(tensor): made for tensor, made in zip(_tensors(built.net), _tensors(net), strict=True)}
     target = None if out is None else plan_target(out, tensors, names, max_shard_size)
     with (
         watch(sum(map(bytes_of, tensors.values()))) as advance,
-        nullcontext(drop) if target is None else writing_state(target, tensors, names) as into,
+        nullcontext(drop) if target is None else writing_state(target, tensors, names, net) as into,
     ):
         put = watched(into, advance)
         rows = make(drawings, seed=seed, put=put, threads=threads, with_values=with_values, hist=hist)
@@ -90,7 +91,7 @@ def initialize(
             put(id(buffer), 0, draw_buffer(name, made, built.programs, seed))
     notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     if target is not None:
-        notes += notes_on(target, names)
+        notes += notes_on(target, names, others)
     return InitReport(
         model=model,
         seed=seed,
@@ -102,6 +103,10 @@ def initialize(
         with_histograms=hist,
         notes=(*built.notes, *notes),
     )
+
+
+def _tensors(net: nn.Module) -> list[torch.Tensor]:
+    return [*net.parameters(), *net.buffers()]
 
 
 def _fans_that_count(fan: FanRule | None, rng: RandomSource) -> FanRule:

@@ -79,7 +79,7 @@ def fitting(net: nn.Module, checkpoint: Checkpoint, weights: str) -> dict[int, l
     """
     held = {name: record for record in checkpoint.records for name in record.names}
     shapes = {id(tensor): tuple(tensor.shape) for tensor in (*net.parameters(), *net.buffers())}
-    known = state_names(net)
+    known, _ = state_names(net)
     wanted: dict[int, list[ParameterRecord]] = {}
     missing: dict[str, Shape] = {}
     problems: list[Problem] = []

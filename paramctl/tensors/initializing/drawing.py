@@ -108,7 +108,7 @@ class Drawing:
         tensor = self.tensor
         make = torch.zeros if self.plan.target.unwritten else torch.empty
         values = make(record.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.detach()
-        if values.numel() == 0:
+        if values.numel() == 0 or not self.steps:
             return values
         work = values.cpu().contiguous()
         if self.is_blockwise:

@@ -41,6 +41,7 @@ def init_target(
         fans=fans_of(net, record.name, record.shape, fan),
         as_found=not programs.complete,
         unwritten=_unwritten(tensor, programs),
+        overlaps=_overlaps(tensor),
     )
 
 
@@ -49,6 +50,18 @@ def _unwritten(tensor: torch.Tensor, programs: Programs) -> int:
     if tensor.is_meta and not programs.of(tensor):
         return tensor.numel()
     return programs.unwritten.get(id(tensor), 0)
+
+
+def _overlaps(tensor: torch.Tensor) -> bool:
+    """Tell whether elements of a tensor may lie in one place: whether a stride is within the reach of smaller ones."""
+    if tensor.layout is not torch.strided or tensor.is_contiguous():
+        return False
+    reach = 0
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1 and stride <= reach:
+            return True
+        reach += (size - 1) * stride
+    return False
 
 
 def describe_initialized(
