@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from paramctl.errors import ParamctlError, Problem, few
 from paramctl.fans import Fans
@@ -11,7 +12,8 @@ from paramctl.globs import compile_glob
 from paramctl.records import FLOATING_DTYPES, ParameterRecord
 from paramctl.reports.init import UNWRITTEN, Start
 from paramctl.rules import InitRule
-from paramctl.schemes import SCHEMES, Scheme
+from paramctl.scheme_declaration import Scheme
+from paramctl.schemes import SCHEMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,9 @@ class InitPlan:
         return self.target.fans if used else None
 
 
+_NARROWER: Final = "a narrower glob, or the scheme for the whole model, leaves such a parameter as it is"
+
+
 def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list[InitPlan], list[str]]:
     """Apply the rules in order.
 
@@ -116,6 +121,7 @@ def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list
             else:
                 problems.append(_misfit(rule, plans[i].target, reason))
     if problems:
+        problems[-1] = replace(problems[-1], hint=_NARROWER)
         raise ParamctlError(*problems)
     return plans, [*notes, *_notes_on_unwritten(plans)]
 

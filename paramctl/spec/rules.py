@@ -9,7 +9,8 @@ from typing import Any
 from paramctl.errors import ParamctlError, Position, Problem, failure, located
 from paramctl.references import Reference, parse_reference
 from paramctl.rules import InitRule, bind_options, unknown_scheme
-from paramctl.schemes import SCHEMES, Scheme
+from paramctl.scheme_declaration import Scheme
+from paramctl.schemes import SCHEMES
 from paramctl.spec import scalars
 
 _TORCHS_OWN = ("torch.nn.init.", "nn.init.", "init.")

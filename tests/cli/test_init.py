@@ -96,6 +96,7 @@ def test_a_rule_that_does_not_fit_names_the_parameter_and_why(paramctl):
     assert result.code == 2
     assert result.err == (
         "error: --rule: kaiming_normal does not fit 0.bias: it needs 2 or more dimensions, and the shape is [3]\n"
+        "  hint: a narrower glob, or the scheme for the whole model, leaves such a parameter as it is\n"
     )
 
 

@@ -14,7 +14,8 @@ from paramctl.analysis.expectation import Step
 from paramctl.analysis.planning import InitPlan
 from paramctl.errors import failure
 from paramctl.rules import InitRule
-from paramctl.schemes import SCHEMES, Scheme, TensorFacts
+from paramctl.scheme_declaration import Scheme, TensorFacts
+from paramctl.schemes import SCHEMES
 from paramctl.tensors import streams, user_code
 from paramctl.tensors.initializing import kernels
 from paramctl.tensors.initializing.blocks import Block, Fill, Stream, chunks_of, draw_blocks

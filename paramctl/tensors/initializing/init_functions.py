@@ -10,7 +10,7 @@ from torch import nn
 from paramctl.errors import ParamctlError, failure, located
 from paramctl.references import Reference
 from paramctl.rules import InitRule
-from paramctl.schemes import Scheme
+from paramctl.scheme_declaration import Scheme
 from paramctl.tensors import user_code
 
 

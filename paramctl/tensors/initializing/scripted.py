@@ -23,7 +23,7 @@ from torch import nn
 
 from paramctl.reports.init import InitializedParameter
 from paramctl.rules import InitRule
-from paramctl.schemes import Scheme
+from paramctl.scheme_declaration import Scheme
 from paramctl.tensors import streams
 from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.initializing.blocks import spans
