@@ -113,7 +113,7 @@ def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list
         matches = compile_glob(rule.match)
         reached = [i for i, each in enumerate(plans) if matches(each.target.record.names)]
         if not reached:
-            notes.append(f"{rule.where}: {rule.match!r} matches no parameter")
+            notes.append(f"{rule.where}: {rule.match!r} matches no parameter{_below(rule.match, targets)}")
         for i in reached:
             reason = _undefined(rule, plans[i].target)
             if reason is None:
@@ -124,6 +124,13 @@ def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list
         problems[-1] = replace(problems[-1], hint=_NARROWER)
         raise ParamctlError(*problems)
     return plans, [*notes, *_notes_on_unwritten(plans)]
+
+
+def _below(match: str, targets: Iterable[InitTarget]) -> str:
+    """Return what to add where a glob matches a layer, but none of the parameters in it."""
+    below = f"{match}.*"
+    matches = compile_glob(below)
+    return f"; those of the layer are {below!r}" if any(matches(each.record.names) for each in targets) else ""
 
 
 def _notes_on_unwritten(plans: Iterable[InitPlan]) -> list[str]:

@@ -21,6 +21,7 @@ from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.initializing.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.initializing.producing import bytes_needed, drop, produce, watched
 from paramctl.tensors.initializing.scripted import build_as_script, bytes_of_script, produce_as_script, with_padding
+from paramctl.tensors.initializing.targets import notes_on_untouched
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.writing.saving import check_out, holds_nothing, notes_on, plan_target, state_names, writing_state
 from paramctl.watching import Watch, unwatched
@@ -89,6 +90,7 @@ def initialize(
         rows = make(drawings, seed=seed, put=put, threads=threads, with_values=with_values, hist=hist)
         for (name, buffer), made in zip(built.net.named_buffers(), net.buffers(), strict=True):
             put(id(buffer), 0, draw_buffer(name, made, built.programs, seed))
+    notes += notes_on_untouched(drawings)
     notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     if target is not None:
         notes += notes_on(target, names, others)

@@ -29,7 +29,6 @@ from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.initializing.blocks import spans
 from paramctl.tensors.initializing.defaults import run_program
 from paramctl.tensors.initializing.drawing import DEFAULT, Drawing
-from paramctl.tensors.initializing.init_functions import call_function
 from paramctl.tensors.initializing.kernels import ELEMENTWISE
 from paramctl.tensors.initializing.producing import Put
 from paramctl.tensors.initializing.targets import describe_measured
@@ -220,7 +219,7 @@ class _Script:
             if isinstance(step.scheme, Scheme):
                 getattr(nn.init, f"{step.scheme.name}_")(values, **step.options)
             else:
-                call_function(step, name, values, requires_grad=drawing.tensor.requires_grad)
+                drawing.call(step, values)
 
     @contextmanager
     def in_torchs_place(self, name: str, number: int) -> Iterator[None]:
