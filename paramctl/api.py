@@ -43,7 +43,7 @@ from paramctl.tensors.gradients.preserving import left_as_found
 from paramctl.tensors.gradients.rows import make_grad_report
 from paramctl.tensors.initializing.defaults import record_programs
 from paramctl.tensors.initializing.materialize import plan_drawings
-from paramctl.tensors.initializing.targets import describe_initialized
+from paramctl.tensors.initializing.targets import describe_initialized, notes_on_untouched
 from paramctl.tensors.sharing.digests import blocks_of, digests_of
 from paramctl.tensors.sharing.surveying import find_tensors, survey_tensors
 from paramctl.tensors.sharing.survival import try_ties
@@ -155,6 +155,7 @@ def initialize(
     for drawing in drawings:
         drawn = drawing.draw(seed)
         rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values, hist=hist))
+    notes += notes_on_untouched(drawings)
     notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     report = InitReport(
         model=type(module).__name__,

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from paramctl.errors import Position, Problem, nearest
 from paramctl.references import Reference
-from paramctl.schemes import SCHEMES, Scheme
+from paramctl.scheme_declaration import Scheme
+from paramctl.schemes import SCHEMES
 
 Initializer: TypeAlias = Callable[..., object]
 """A function that changes the tensor that it is called with, in place."""

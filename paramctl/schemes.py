@@ -1,4 +1,4 @@
-"""What each init scheme is: its options, its formula with the source, and the moments that it promises.
+"""Every init scheme: its options, its formula with the source, and the moments that it promises.
 
 A scheme is declared by one function. Its keyword-only parameters are the scheme's options under torch's names; from the
 tensor's shape and what it held before, it returns the moments of the values that the scheme leaves.
@@ -6,25 +6,13 @@ tensor's shape and what it held before, it returns the moments of the values tha
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Final
 
-from paramctl.fans import Fans, torch_fans
-from paramctl.scheme_options import (
-    Count,
-    FanMode,
-    Finite,
-    Fraction,
-    Nonlinearity,
-    NotNegative,
-    Option,
-    Positive,
-    option_of,
-)
+from paramctl.scheme_declaration import Moments, Scheme, TensorFacts, declare
+from paramctl.scheme_options import Count, FanMode, Finite, Fraction, Nonlinearity, NotNegative, Positive
 
 GLOROT = "Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks"
 HE = "He et al. 2015, Delving deep into rectifiers"
@@ -34,130 +22,20 @@ MARTENS = "Martens 2010, Deep learning via Hessian-free optimization"
 UNIFORM_KURTOSIS = 1.8
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """Mean, standard deviation and kurtosis (the fourth standardised moment, 3 for a normal) of a distribution."""
-
-    mean: float
-    std: float
-    kurtosis: float = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class TensorFacts:
-    """What a formula may depend on.
-
-    Attributes:
-        shape: the tensor's shape.
-        before: the moments of what it held before (None: unknown).
-        layer_fans: the fans that count (None: torch's, told from the shape).
-
-    """
-
-    shape: tuple[int, ...]
-    before: Moments | None = None
-    layer_fans: Fans | None = None
-
-    @property
-    def numel(self) -> int:
-        """The number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def fans(self) -> Fans:
-        """fan_in and fan_out; of a shape with two dimensions or more."""
-        return self.layer_fans or torch_fans(self.shape)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scheme:
-    """A declared scheme.
-
-    Attributes:
-        name: torch's name without the underscore.
-        options: by name, in torch's order.
-        formula: the distribution of the values.
-        source: the paper that the formula comes from; "" where it needs none.
-        dims: the least and the largest number of dimensions that it is defined for (None: any).
-        ordered: two options, the first of which must be below the second.
-        in_place: whether it changes what is there, where the others overwrite it.
-        own_defaults: the options whose default is not torch's.
-        real: whether it is defined for real numbers alone.
-        uses_fans: whether its values depend on fan_in or fan_out.
-        moments: the declaring function.
-
-    """
-
-    name: str
-    options: Mapping[str, Option]
-    formula: str
-    source: str
-    dims: tuple[int, int | None]
-    ordered: tuple[str, str] | None
-    in_place: bool
-    own_defaults: tuple[str, ...]
-    real: bool
-    uses_fans: bool
-    moments: Callable[..., Moments | None]
-
-    def telling(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options that tell a reader something: those that are not as torch's own default has them."""
-        defaults = {name: option.default for name, option in self.options.items() if name not in self.own_defaults}
-        return {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}
-
-    def undefined_for(self, shape: tuple[int, ...], options: Mapping[str, Any]) -> str | None:
-        """Say why the scheme is not defined for a tensor of this shape, or return None where it is."""
-        least, largest = self.dims
-        if len(shape) < least or (largest is not None and len(shape) > largest):
-            span = f"{least}" if least == largest else f"{least} to {largest}" if largest else f"{least} or more"
-            return f"it needs {span} dimensions, and the shape is {list(shape)}"
-        if self.name == "dirac" and shape[0] % options["groups"]:
-            return f"its {options['groups']} groups do not divide the {shape[0]} output channels"
-        return None
-
-
-def _declare(
-    formula: str,
-    *,
-    source: str = "",
-    dims: tuple[int, int | None] = (0, None),
-    ordered: tuple[str, str] | None = None,
-    in_place: bool = False,
-    own_defaults: tuple[str, ...] = (),
-    real: bool = False,
-    uses_fans: bool = False,
-) -> Callable[[Callable[..., Moments | None]], Scheme]:
-    def declare(moments: Callable[..., Moments | None]) -> Scheme:
-        hints = get_type_hints(moments, include_extras=True)
-        options = {
-            name: option_of(name, hints[name], None if given.default is given.empty else given.default)
-            for name, given in inspect.signature(moments).parameters.items()
-            if given.kind is given.KEYWORD_ONLY
-        }
-        return Scheme(
-            name=moments.__name__,
-            options=MappingProxyType(options),
-            formula=formula,
-            source=source,
-            dims=dims,
-            ordered=ordered,
-            in_place=in_place,
-            own_defaults=own_defaults,
-            real=real,
-            uses_fans=uses_fans,
-            moments=moments,
-        )
-
-    return declare
-
-
 def _two_point(ones: int, numel: int) -> Moments:
     share = ones / numel
     return Moments(share, math.sqrt(share * (1 - share)))
 
 
+GAINS: Final = "√2 of relu, √(2 / (1 + a²)) of leaky_relu, 5/3 of tanh, 3/4 of selu, 1 of all others"
+"""The gains of the nonlinearities, with `a` the slope of leaky_relu."""
+
+
 def gain_of(nonlinearity: Nonlinearity, negative_slope: float) -> float:
-    """Return the gain that keeps a signal's variance through a nonlinearity, as `torch.nn.init.calculate_gain` does."""
+    """Return the gain that keeps a signal's variance through a nonlinearity, as `torch.nn.init.calculate_gain` does.
+
+    `GAINS` says which.
+    """
     leaky = math.sqrt(2) / math.hypot(1, negative_slope)
     gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "leaky_relu": leaky, "selu": 3 / 4}
     return gains.get(nonlinearity, 1.0)
@@ -172,19 +50,19 @@ def _he_std(tensor: TensorFacts, a: float, mode: FanMode, nonlinearity: Nonlinea
     return gain_of(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
 
 
-@_declare("U(a, b)", ordered=("a", "b"))
+@declare("U(a, b)", ordered=("a", "b"))
 def uniform(_: TensorFacts, *, a: Finite = 0.0, b: Finite = 1.0) -> Moments:
     """Give every value between two bounds the same chance."""
     return Moments((a + b) / 2, (b - a) / math.sqrt(12), UNIFORM_KURTOSIS)
 
 
-@_declare("N(mean, std²)", own_defaults=("std",))
+@declare("N(mean, std²)", own_defaults=("std",))
 def normal(_: TensorFacts, *, mean: Finite = 0.0, std: NotNegative = 0.01) -> Moments:
     """Draw from a normal distribution."""
     return Moments(mean, std)
 
 
-@_declare("N(mean, std²), what falls outside [a, b] drawn again", ordered=("a", "b"), real=True)
+@declare("N(mean, std²), what falls outside [a, b] drawn again", ordered=("a", "b"), real=True)
 def trunc_normal(
     _: TensorFacts, *, mean: Finite = 0.0, std: Positive = 1.0, a: Finite = -2.0, b: Finite = 2.0
 ) -> Moments | None:
@@ -212,37 +90,37 @@ def _weighted_density(x: float, power: int) -> float:
     return x**power * density if density else 0.0
 
 
-@_declare("val everywhere")
+@declare("val everywhere")
 def constant(_: TensorFacts, *, val: float) -> Moments:
     """Set every element to one value."""
     return Moments(val, 0.0)
 
 
-@_declare("1 everywhere")
+@declare("1 everywhere")
 def ones(_: TensorFacts) -> Moments:
     """Set every element to one."""
     return Moments(1.0, 0.0)
 
 
-@_declare("0 everywhere")
+@declare("0 everywhere")
 def zeros(_: TensorFacts) -> Moments:
     """Set every element to zero."""
     return Moments(0.0, 0.0)
 
 
-@_declare("1 on the diagonal, 0 elsewhere", dims=(2, 2))
+@declare("1 on the diagonal, 0 elsewhere", dims=(2, 2))
 def eye(tensor: TensorFacts) -> Moments:
     """Make a linear layer pass its input on."""
     return _two_point(min(tensor.shape), tensor.numel)
 
 
-@_declare("1 at the kernel's centre from input channel i to output channel i of each group, 0 elsewhere", dims=(3, 5))
+@declare("1 at the kernel's centre from input channel i to output channel i of each group, 0 elsewhere", dims=(3, 5))
 def dirac(tensor: TensorFacts, *, groups: Count = 1) -> Moments:
     """Make a convolution pass its input on."""
     return _two_point(groups * min(tensor.shape[0] // groups, tensor.shape[1]), tensor.numel)
 
 
-@_declare("U(-b, b), b = gain · √(6 / (fan_in + fan_out))", source=GLOROT, dims=(2, None), uses_fans=True)
+@declare("U(-b, b), b = gain × √(6 / (fan_in + fan_out))", source=GLOROT, dims=(2, None), uses_fans=True)
 def xavier_uniform(tensor: TensorFacts, *, gain: Finite = 1.0) -> Moments:
     """Keep the variance of activations and of gradients alike, with uniform values.
 
@@ -251,7 +129,7 @@ def xavier_uniform(tensor: TensorFacts, *, gain: Finite = 1.0) -> Moments:
     return Moments(0.0, abs(_glorot_std(tensor, gain)), UNIFORM_KURTOSIS)
 
 
-@_declare("N(0, std²), std = gain · √(2 / (fan_in + fan_out))", source=GLOROT, dims=(2, None), uses_fans=True)
+@declare("N(0, std²), std = gain × √(2 / (fan_in + fan_out))", source=GLOROT, dims=(2, None), uses_fans=True)
 def xavier_normal(tensor: TensorFacts, *, gain: NotNegative = 1.0) -> Moments:
     """Keep the variance of activations and of gradients alike, with normal values.
 
@@ -260,8 +138,8 @@ def xavier_normal(tensor: TensorFacts, *, gain: NotNegative = 1.0) -> Moments:
     return Moments(0.0, _glorot_std(tensor, gain))
 
 
-@_declare(
-    "U(-b, b), b = gain(nonlinearity, a) · √(3 / fan), fan as mode says", source=HE, dims=(2, None), uses_fans=True
+@declare(
+    "U(-b, b), b = gain(nonlinearity, a) × √(3 / fan), fan as mode says", source=HE, dims=(2, None), uses_fans=True
 )
 def kaiming_uniform(
     tensor: TensorFacts, *, a: Finite = 0.0, mode: FanMode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu"
@@ -273,7 +151,7 @@ def kaiming_uniform(
     return Moments(0.0, _he_std(tensor, a, mode, nonlinearity), UNIFORM_KURTOSIS)
 
 
-@_declare("N(0, std²), std = gain(nonlinearity, a) / √fan, fan as mode says", source=HE, dims=(2, None), uses_fans=True)
+@declare("N(0, std²), std = gain(nonlinearity, a) / √fan, fan as mode says", source=HE, dims=(2, None), uses_fans=True)
 def kaiming_normal(
     tensor: TensorFacts, *, a: Finite = 0.0, mode: FanMode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu"
 ) -> Moments:
@@ -284,8 +162,8 @@ def kaiming_normal(
     return Moments(0.0, _he_std(tensor, a, mode, nonlinearity))
 
 
-@_declare(
-    "gain · Q, with Q's rows or columns orthonormal, uniform over such matrices", source=SAXE, dims=(2, None), real=True
+@declare(
+    "gain × Q, with Q's rows or columns orthonormal, uniform over such matrices", source=SAXE, dims=(2, None), real=True
 )
 def orthogonal(tensor: TensorFacts, *, gain: Finite = 1.0) -> Moments:
     """Keep the length of every signal, as a matrix of the first size by the product of the others.
@@ -297,7 +175,7 @@ def orthogonal(tensor: TensorFacts, *, gain: Finite = 1.0) -> Moments:
     return Moments(0.0, abs(gain) / math.sqrt(max(rows, columns)))
 
 
-@_declare("N(0, std²), then ⌈sparsity · rows⌉ elements of each column set to 0", source=MARTENS, dims=(2, 2))
+@declare("N(0, std²), then ⌈sparsity × rows⌉ elements of each column set to 0", source=MARTENS, dims=(2, 2))
 def sparse(tensor: TensorFacts, *, sparsity: Fraction, std: NotNegative = 0.01) -> Moments:
     """Leave a few incoming connections per unit."""
     rows = tensor.shape[0]
@@ -306,20 +184,20 @@ def sparse(tensor: TensorFacts, *, sparsity: Fraction, std: NotNegative = 0.01) 
     return Moments(0.0, std * math.sqrt(kept), 1 + 2 / kept if kept else 3.0)
 
 
-@_declare("what the layer's own constructor writes")
+@declare("what the layer's own constructor writes")
 def default(tensor: TensorFacts) -> Moments | None:
     """Take the layer's own initialisation."""
     return tensor.before
 
 
-@_declare("x + value", in_place=True)
+@declare("x + value", in_place=True)
 def add(tensor: TensorFacts, *, value: float) -> Moments | None:
     """Add a number to every element, as ``data += value`` does."""
     before = tensor.before
     return before and Moments(before.mean + value, before.std, before.kurtosis)
 
 
-@_declare("x · value", in_place=True)
+@declare("x × value", in_place=True)
 def mul(tensor: TensorFacts, *, value: float) -> Moments | None:
     """Multiply every element by a number, as ``data *= value`` does."""
     before = tensor.before

@@ -176,6 +176,21 @@ class TestInitialising:
         assert torch.equal(plain.weight, turned.weight)
         assert not turned.weight.is_contiguous()
 
+    def test_a_parameter_whose_elements_are_one_in_memory_is_kept_and_reached_by_no_rule(self):
+        net = nn.Module()
+        net.first = nn.Parameter(torch.zeros(2, 2))
+        net.expanded = nn.Parameter(torch.ones(3, 1).expand(3, 4))
+        net.sliding = nn.Parameter(torch.arange(5.0).unfold(0, 3, 1))
+        (row, *others) = paramctl.initialize(net, "ones").parameters
+        assert (row.stats.mean, *(each.start for each in others)) == (1, "as found", "as found")
+        assert net.sliding.tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
+        for name in ("expanded", "sliding"):
+            with pytest.raises(
+                paramctl.ParamctlError, match=f"normal does not fit {name}: several of its elements are"
+            ):
+                paramctl.initialize(net, rules={"first": "zeros", name: "normal"})
+        assert net.first.tolist() == [[1, 1], [1, 1]]
+
     def test_random_generators_are_left_as_they_were(self, net):
         torch.manual_seed(1)
         expected = torch.rand(1)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from paramctl.scheme_declaration import Moments, TensorFacts
 from paramctl.scheme_options import Nonlinearity
-from paramctl.schemes import SCHEMES, Moments, TensorFacts, gain_of
+from paramctl.schemes import SCHEMES, gain_of
 from paramctl.tensors.initializing.kernels import ELEMENTWISE, WHOLE, fill
 
 SHAPE = (300, 200)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from paramctl.fans import Fans
 from paramctl.records import FLOATING_DTYPES, ParameterRecord, Statistics
-from paramctl.schemes import Moments, Scheme, TensorFacts
+from paramctl.scheme_declaration import Moments, Scheme, TensorFacts
 
 STANDARD_ERRORS = 5.0
 """How far a sample's mean or std may be off: a right one is further off once in two million times."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from paramctl.errors import ParamctlError, Problem, few
 from paramctl.fans import Fans
@@ -11,7 +12,8 @@ from paramctl.globs import compile_glob
 from paramctl.records import FLOATING_DTYPES, ParameterRecord
 from paramctl.reports.init import UNWRITTEN, Start
 from paramctl.rules import InitRule
-from paramctl.schemes import SCHEMES, Scheme
+from paramctl.scheme_declaration import Scheme
+from paramctl.schemes import SCHEMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class InitTarget:
         fans: the fans that schemes use; None where its shape has none.
         as_found: whether it had its values before, and nothing is known of where they came from.
         unwritten: how many of its elements its layer has made and never written.
+        overlaps: whether several of its elements lie in the same place in memory.
 
     """
 
@@ -36,6 +39,7 @@ class InitTarget:
     fans: Fans | None = None
     as_found: bool = False
     unwritten: int = 0
+    overlaps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,9 @@ class InitPlan:
         return self.target.fans if used else None
 
 
+_NARROWER: Final = "a narrower glob, or the scheme for the whole model, leaves such a parameter as it is"
+
+
 def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list[InitPlan], list[str]]:
     """Apply the rules in order.
 
@@ -106,7 +113,7 @@ def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list
         matches = compile_glob(rule.match)
         reached = [i for i, each in enumerate(plans) if matches(each.target.record.names)]
         if not reached:
-            notes.append(f"{rule.where}: {rule.match!r} matches no parameter")
+            notes.append(f"{rule.where}: {rule.match!r} matches no parameter{_below(rule.match, targets)}")
         for i in reached:
             reason = _undefined(rule, plans[i].target)
             if reason is None:
@@ -114,8 +121,16 @@ def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list
             else:
                 problems.append(_misfit(rule, plans[i].target, reason))
     if problems:
+        problems[-1] = replace(problems[-1], hint=_NARROWER)
         raise ParamctlError(*problems)
     return plans, [*notes, *_notes_on_unwritten(plans)]
+
+
+def _below(match: str, targets: Iterable[InitTarget]) -> str:
+    """Return what to add where a glob matches a layer, but none of the parameters in it."""
+    below = f"{match}.*"
+    matches = compile_glob(below)
+    return f"; those of the layer are {below!r}" if any(matches(each.record.names) for each in targets) else ""
 
 
 def _notes_on_unwritten(plans: Iterable[InitPlan]) -> list[str]:
@@ -154,6 +169,8 @@ def _for_whole_model(current: InitPlan, rule: InitRule) -> InitPlan:
 
 def _undefined(rule: InitRule, target: InitTarget) -> str | None:
     """Say why a rule cannot be applied to a parameter."""
+    if target.overlaps:
+        return "several of its elements are one in memory, as those of an expanded tensor are"
     if not isinstance(rule.scheme, Scheme):
         return None
     dtype = target.record.dtype

@@ -41,9 +41,15 @@ _ASCII = {
     "–": "-",
     "→": ">",
     "…": "~",
-    "×": "x",
+    "×": "*",
+    "±": "/",
+    "√": "sqrt ",
+    "²": "^2",
+    "⌈": "ceil(",
+    "⌉": ")",
 }
-"""What stands for the characters of a table, one for one; full blocks are those of `sketch.in_ascii`."""
+"""What stands for the characters of a table, one for one but in formulas, which stand last in theirs; full blocks are
+those of `sketch.in_ascii`."""
 _RED, _YELLOW, _BLUE = "\x1b[1;31m", "\x1b[33m", "\x1b[36m"
 
 

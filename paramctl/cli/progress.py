@@ -20,6 +20,8 @@ from paramctl.watching import Advance, unwatched
 PATIENCE: Final = 1.0
 """How long work takes before a bar is shown, in seconds."""
 _INTERVAL: Final = 0.1
+_LEAST_BAR: Final = 10
+"""The columns of the shortest bar; where the numbers leave less room there is none."""
 _ERASED: Final = "\r\x1b[K"
 
 
@@ -70,8 +72,8 @@ class _Line:
 
     def write(self, written: str) -> int:
         with self._lock:
-            self.erase()
-            if written:
+            if written:  # Rich writes nothing whenever it has rendered the bar
+                self.erase()
                 self._begun = not written.endswith("\n")
             return self._stream.write(written)
 
@@ -110,24 +112,31 @@ def _paint(line: _Line, total: int, done: _Count, over: Event) -> None:
 
 
 def _drawer(stream: Any, total: int) -> Callable[[int], str]:
-    """Return what draws the bar at a number of bytes."""
+    """Return what draws the bar at a number of bytes, leaving out what a narrow terminal has no room for."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
     from paramctl.render.layout import captured
 
     console = Console(file=stream, force_terminal=True, color_system=color_of(stream), legacy_windows=False)
     bar = BarColumn(style="dim", complete_style="none", finished_style="none")
-    columns = bar, TextColumn("{task.fields[amount]}"), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()
-    progress = Progress(*columns, console=console, auto_refresh=False)
-    task = progress.add_task("", total=total, amount="", rate="")
+    amount, rate = TextColumn("{task.fields[amount]}"), TextColumn("{task.fields[rate]}")
+    remaining = TimeRemainingColumn()
+    layouts: list[tuple[ProgressColumn, ...]]
+    layouts = [(bar, amount, rate, remaining), (amount, rate, remaining), (amount, remaining), (amount,)]
+    progress = Progress(console=console, auto_refresh=False)
+    number = progress.add_task("", total=total, amount="", rate="")
 
     def draw(done: int) -> str:
-        progress.update(task, completed=done)
-        speed = progress.tasks[0].speed
-        rate = "" if speed is None else f"{text.size(int(speed))}/s"
-        progress.update(task, amount=f"{text.size(done)} of {text.size(total)}", rate=rate)
-        # In the last column a terminal may begin another line.
-        return captured(console, progress.get_renderable(), width_of(stream) - 1).rstrip()
+        progress.update(number, completed=done)
+        task = progress.tasks[0]
+        task.fields["amount"] = f"{text.size(done)} of {text.size(total)}"
+        task.fields["rate"] = "" if task.speed is None else f"{text.size(int(task.speed))}/s"
+        room: dict[ProgressColumn, int] = {each: len(str(each.render(task))) for each in (amount, rate, remaining)}
+        room[bar] = _LEAST_BAR
+        width = width_of(stream) - 1  # in the last column a terminal may begin another line
+        fitting = (each for each in layouts if sum(room[column] + 1 for column in each) - 1 <= width)
+        progress.columns = next(fitting, layouts[-1])
+        return captured(console, progress.get_renderable(), width).rstrip()
 
     return draw

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 from paramctl.fans import Fans
 from paramctl.records import Histogram, Shape, Statistics, Values
 from paramctl.reports.base import Report, Row, finite, histogram_fields, statistics_fields
-from paramctl.schemes import SCHEMES, Moments
+from paramctl.scheme_declaration import Moments
+from paramctl.schemes import SCHEMES
 
 Start: TypeAlias = Literal["layer default", "as found", "never written", "partly written"]
 """Where values came from before any rule: the layer; the caller's module; nowhere, for all or some elements."""

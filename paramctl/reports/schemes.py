@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from paramctl.reports.base import Report, Row
-from paramctl.schemes import Scheme
+from paramctl.scheme_declaration import Scheme
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

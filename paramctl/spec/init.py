@@ -9,7 +9,7 @@ from typing import Any
 from paramctl.errors import ParamctlError, Position
 from paramctl.references import Allowance, Reference
 from paramctl.rules import InitRule, bind_options
-from paramctl.schemes import Scheme
+from paramctl.scheme_declaration import Scheme
 from paramctl.spec.document import MappingNode, Node, ScalarNode
 from paramctl.spec.paths import Path, step
 from paramctl.spec.reading import shown

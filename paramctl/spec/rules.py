@@ -9,7 +9,8 @@ from typing import Any
 from paramctl.errors import ParamctlError, Position, Problem, failure, located
 from paramctl.references import Reference, parse_reference
 from paramctl.rules import InitRule, bind_options, unknown_scheme
-from paramctl.schemes import SCHEMES, Scheme
+from paramctl.scheme_declaration import Scheme
+from paramctl.schemes import SCHEMES
 from paramctl.spec import scalars
 
 _TORCHS_OWN = ("torch.nn.init.", "nn.init.", "init.")
@@ -35,7 +36,10 @@ def parse_scheme(text: str, directory: Path, where: Position | str) -> tuple[Sch
     name, listed = (found["scheme"], found["options"]) if found else (text, "")
     known, colon, rest = name.partition(":")
     if colon and known in SCHEMES:
-        raise failure(f"{rest!r} is no option: write {known}:key=value", where=where)
+        taken = list(SCHEMES[known].options)
+        assigned = f"{rest}=…" if rest in taken else f"{taken[0]}={rest}" if taken else None
+        hint = "it takes none" if assigned is None else f"write {known}:{assigned}"
+        raise failure(f"{rest!r} is no option of {known}", where=where, hint=hint)
     scheme = SCHEMES.get(name) or (None if name.startswith(_TORCHS_OWN) else parse_reference(name, directory))
     if scheme is None:
         raise located(ParamctlError(unknown_scheme(name)), where)

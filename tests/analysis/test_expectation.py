@@ -8,7 +8,8 @@ import torch
 
 from paramctl.analysis.expectation import Step, deviates, expected_moments
 from paramctl.records import ParameterRecord
-from paramctl.schemes import SCHEMES, Moments
+from paramctl.scheme_declaration import Moments
+from paramctl.schemes import SCHEMES
 from paramctl.tensors import streams
 from paramctl.tensors.statistics import measure
 

@@ -20,7 +20,17 @@ OURS = {
     "scheme by torch's path": (["init", MLP, "--scheme", "nn.init.ones_"], "--scheme: there is no", "did you mean 'ones'?"),
     "unknown option": (["init", MLP, "--scheme", "normal:sdt=1"], "--scheme: the scheme normal has no option 'sdt'", "did you mean 'std'?"),
     "missing option": (["init", MLP, "--scheme", "constant"], "--scheme: the scheme constant needs val", "constant:val=…"),
-    "option without a value": (["init", MLP, "--scheme", "normal:std"], "'std' is no option: write normal:key=value", None),
+    "option without a value": (
+        ["init", MLP, "--scheme", "normal:std"],
+        "'std' is no option of normal",
+        "write normal:std=…",
+    ),
+    "value without an option": (
+        ["init", MLP, "--scheme", "constant:1"],
+        "'1' is no option of constant",
+        "write constant:val=1",
+    ),
+    "value for what takes no option": (["init", MLP, "--scheme", "zeros:1"], "'1' is no option of zeros", "it takes none"),
     "second option without a value": (["init", MLP, "--scheme", "normal:std=1,mean"], "'mean' is not key=value", "normal:mean=0,std=0.02"),
     "option given twice": (["init", MLP, "--scheme", "normal:std=1,std=2"], "the option 'std' is given twice", None),
     "option that is no number": (["init", MLP, "--scheme", "normal:std=big"], "normal takes as std a number, not 'big'", None),

@@ -91,11 +91,36 @@ def test_a_rule_that_matches_nothing_is_noted_and_done(paramctl):
     assert (result.code, result.err) == (0, "note: --rule: '3.*' matches no parameter\n")
 
 
+def test_a_rule_that_matches_a_layer_says_what_its_parameters_are(paramctl):
+    result = paramctl("init", MLP, "--rule", "2=ones")
+    assert (result.code, result.err) == (0, "note: --rule: '2' matches no parameter; those of the layer are '2.*'\n")
+
+
+@pytest.mark.parametrize("rng", ["streams", "torch"])
+def test_a_function_that_takes_modules_is_told_what_it_is_given(rng, paramctl, write):
+    write(
+        "from torch import nn\n"
+        "def by_module(m):\n"
+        "    if isinstance(m, nn.Linear):\n"
+        "        nn.init.ones_(m.weight)\n"
+        "def by_shape(t):\n"
+        "    if t.dim() > 1:\n"
+        "        t.data.fill_(1)\n",
+        "own_init.py",
+    )
+    noted = paramctl("init", MLP, "--rng", rng, "--scheme", "own_init.py:by_module", "--rule", "*=own_init.py:by_shape")
+    assert noted.err == (
+        "note: own_init.py:by_module has changed nothing in 0.weight, 2.weight: "
+        "it is called with each parameter, not with a module\n"
+    )
+
+
 def test_a_rule_that_does_not_fit_names_the_parameter_and_why(paramctl):
     result = paramctl("init", MLP, "--rule", "0.bias=kaiming_normal")
     assert result.code == 2
     assert result.err == (
         "error: --rule: kaiming_normal does not fit 0.bias: it needs 2 or more dimensions, and the shape is [3]\n"
+        "  hint: a narrower glob, or the scheme for the whole model, leaves such a parameter as it is\n"
     )
 
 

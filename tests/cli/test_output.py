@@ -106,6 +106,19 @@ class TestPipes:
         assert done.returncode == 2
         assert done.stderr == b"error: cannot write to standard output: No space left on device\n"
 
+    def test_where_there_is_ascii_alone_formulas_and_expectations_can_still_be_read(self, process):
+        def shown(*words):
+            return process(*words, PYTHONIOENCODING="ascii", PYTHONUTF8="0").out
+
+        schemes = shown("schemes")
+        assert "U(-b, b), b = gain * sqrt (6 / (fan_in + fan_out))\n" in schemes
+        assert "N(0, std^2), then ceil(sparsity * rows) elements of each column" in schemes
+        table = shown("init", "example:mlp", "--scheme", "normal", "--hist")
+        assert "0 / 0.01\n" in table
+        assert "seed 0 - expected is mean / std\n" in table
+        assert "80 * ModuleDict" in (tree := shown("list", "example:llama2_70b", "--tree"))
+        assert "?" not in schemes + table + tree
+
     def test_a_character_that_the_terminal_lacks_is_replaced_in_a_table_and_kept_in_json(self, process, write):
         write("layers: {naïve: {Linear: [1, 1]}}")
         table = process("list", "spec.yaml", PYTHONIOENCODING="ascii", PYTHONUTF8="0")

@@ -92,12 +92,33 @@ class TestBar:
                 terminal.read_until(f"{done} MiB of 1.0 GiB")
         assert re.search(r"900 MiB of 1\.0 GiB \S+ [MG]iB/s 0:00:\d\d", COLOR.sub("", terminal.shown))
 
-    def test_it_fits_into_a_narrow_terminal(self, terminal, monkeypatch):
-        monkeypatch.setenv("COLUMNS", "40")
-        with terminal:
-            work(lambda: terminal.read_until(" of "))
+    @pytest.mark.parametrize(
+        ("columns", "shown"),
+        [
+            (60, r"━ +512 MiB of 1\.0 GiB \S+ [MG]iB/s 0:00:\d\d"),
+            (40, r"512 MiB of 1\.0 GiB \S+ [MG]iB/s 0:00:\d\d"),
+            (30, r"512 MiB of 1\.0 GiB 0:00:\d\d"),
+            (20, r"512 MiB of 1\.0 GiB"),
+        ],
+    )
+    def test_a_narrow_terminal_has_whole_numbers_and_the_rate_goes_before_what_remains(
+        self, columns, shown, terminal, monkeypatch
+    ):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with terminal, progress.watch(2**30) as advance:
+            advance(256 * 2**20)
+            terminal.read_until("256 MiB of 1.0 GiB")
+            advance(256 * 2**20)
+            terminal.read_until("512 MiB of 1.0 GiB")
+            terminal.read_until("512 MiB of 1.0 GiB")
         drawn = [COLOR.sub("", each).removesuffix("\x1b[K") for each in terminal.shown.split("\r")]
-        assert 25 < max(map(len, drawn)) < 40
+        assert re.search(f"{'' if columns == 60 else '^'}{shown}$", [each for each in drawn if each][-1])
+        assert max(map(len, drawn)) < columns
+
+    def test_it_is_drawn_over_and_erased_once(self, terminal):
+        with terminal:
+            work(lambda: [terminal.read_until(DRAWN) for _ in range(3)])
+        assert terminal.shown.count("\r\x1b[K") == 1
 
     def test_short_work_shows_none(self, terminal):
         with terminal:

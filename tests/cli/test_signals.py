@@ -85,3 +85,13 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(words, write, tmp_path):
     assert done.stderr == f"error: --out: cannot write {named}: File too large\n"
     assert names_in(tmp_path) == {"spec.yaml", "x.safetensors"}
     assert (tmp_path / "x.safetensors").read_text() == "precious"
+
+
+def test_a_full_disk_is_told_from_a_bug_where_torch_writes_the_file(write, tmp_path):
+    write("layers: [{Linear: [256, 256]}]")
+    write("precious", "x.pt")
+    command = ["sh", "-c", 'ulimit -f 20; exec "$@"', "sh", *INIT[:-1], "x.pt"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: --out: cannot write x.pt: File too large\n")
+    assert names_in(tmp_path) == {"spec.yaml", "x.pt"}
+    assert (tmp_path / "x.pt").read_text() == "precious"

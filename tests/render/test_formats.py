@@ -16,7 +16,8 @@ from paramctl.reports.init import AppliedRule, InitializedParameter, InitReport
 from paramctl.reports.listing import ListReport, ListTotals
 from paramctl.reports.schemes import SchemesReport
 from paramctl.reports.shared import SharedGroup, SharedReport, SharedTotals
-from paramctl.schemes import SCHEMES, Moments
+from paramctl.scheme_declaration import Moments
+from paramctl.schemes import SCHEMES
 
 STATS = Statistics(mean=0.5, std=0.25, min=0.0, max=1.0, norm=2.0, zeros=1, nan=0, inf=0)
 NO_MOMENTS = Statistics(mean=None, std=None, min=None, max=None, norm=0.0, zeros=0, nan=3, inf=0)

@@ -8,7 +8,8 @@ from paramctl.render.block import Block, line
 from paramctl.render.cells import DIM
 from paramctl.render.table import Cell, Column, TableData
 from paramctl.reports.schemes import SchemesReport
-from paramctl.schemes import Scheme
+from paramctl.scheme_declaration import Scheme
+from paramctl.schemes import GAINS
 
 
 def page(report: SchemesReport, *, styled: bool) -> Iterator[Block]:  # noqa: ARG001  every page is called alike
@@ -23,6 +24,7 @@ def page(report: SchemesReport, *, styled: bool) -> Iterator[Block]:  # noqa: AR
     )
     usage = "--scheme normal:std=0.02   --rule '*.bias=constant:val=1'   --scheme my_init.py:FUNCTION"
     yield line((usage, DIM))
+    yield line((f"gain(nonlinearity, a): {GAINS}", DIM))
     yield line(("fan_in: inputs that an output sums up   fan_out: outputs that an input reaches", DIM))
     yield line(("counted as each layer computes; with init --fan torch, as torch.nn.init counts", DIM))
 

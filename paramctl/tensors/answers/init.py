@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from paramctl.analysis.measuring import notes_on_unmeasured
@@ -20,6 +21,7 @@ from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.initializing.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.initializing.producing import bytes_needed, drop, produce, watched
 from paramctl.tensors.initializing.scripted import build_as_script, bytes_of_script, produce_as_script, with_padding
+from paramctl.tensors.initializing.targets import notes_on_untouched
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.writing.saving import check_out, holds_nothing, notes_on, plan_target, state_names, writing_state
 from paramctl.watching import Watch, unwatched
@@ -66,7 +68,7 @@ def initialize(
         check_out(out)
     built = build()
     check_python(built.net, "MODEL")
-    names = {} if out is None else state_names(built.net)
+    names, others = ({}, []) if out is None else state_names(built.net)
     drawings, notes = plan_drawings(built.net, built.programs, [*built.rules, *rules], seed, fan=fans)
     copies = with_values + (out is not None and not holds_nothing(out))
     net: nn.Module = built.net
@@ -78,19 +80,20 @@ def initialize(
         ensure_fits(bytes_of_script(drawings, copies=copies), "the values")
     else:
         ensure_fits(bytes_needed(drawings, copies=copies), "the values")
-    tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
+    tensors = {id(tensor): made for tensor, made in zip(_tensors(built.net), _tensors(net), strict=True)}
     target = None if out is None else plan_target(out, tensors, names, max_shard_size)
     with (
         watch(sum(map(bytes_of, tensors.values()))) as advance,
-        nullcontext(drop) if target is None else writing_state(target, tensors, names) as into,
+        nullcontext(drop) if target is None else writing_state(target, tensors, names, net) as into,
     ):
         put = watched(into, advance)
         rows = make(drawings, seed=seed, put=put, threads=threads, with_values=with_values, hist=hist)
         for (name, buffer), made in zip(built.net.named_buffers(), net.buffers(), strict=True):
             put(id(buffer), 0, draw_buffer(name, made, built.programs, seed))
+    notes += notes_on_untouched(drawings)
     notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     if target is not None:
-        notes += notes_on(target, names)
+        notes += notes_on(target, names, others)
     return InitReport(
         model=model,
         seed=seed,
@@ -102,6 +105,10 @@ def initialize(
         with_histograms=hist,
         notes=(*built.notes, *notes),
     )
+
+
+def _tensors(net: nn.Module) -> list[torch.Tensor]:
+    return [*net.parameters(), *net.buffers()]
 
 
 def _fans_that_count(fan: FanRule | None, rng: RandomSource) -> FanRule:

@@ -237,6 +237,13 @@ def _let_go(module: nn.Module, path: str, overwritten: Holding[str]) -> None:
     for inner, owner in named_modules(module):
         for attribute, parameter in list(owner.named_parameters(recurse=False, remove_duplicate=False)):
             if join(join(path, inner) if inner else path, attribute) in overwritten:
-                empty = torch.empty_like(parameter, device="meta")
+                empty = _on_meta(parameter)
                 kept = on_meta.setdefault(id(parameter), nn.Parameter(empty, requires_grad=parameter.requires_grad))
                 setattr(owner, attribute, kept)
+
+
+def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor like another one on the meta device, with its strides: torch draws in the order of the memory."""
+    if tensor.layout is not torch.strided:
+        return torch.empty_like(tensor, device="meta")
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")

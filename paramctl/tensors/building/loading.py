@@ -70,7 +70,8 @@ def fitting(net: nn.Module, weights: Weights) -> Fit:
     """Return the records that hold the value of each tensor of a model's state, by the tensor's id; see `fit`."""
     shapes = {id(tensor): tuple(tensor.shape) for tensor in (*net.parameters(), *net.buffers())}
     counters = {join(path, _COUNTER) for path, module in named_modules(net) if isinstance(module, _NormBase)}
-    state = state_names(net).items()
+    names, _ = state_names(net)
+    state = names.items()
     return fit({key: Held(names, shapes[key], counters.isdisjoint(names)) for key, names in state}, weights)
 
 

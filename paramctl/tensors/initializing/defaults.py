@@ -16,7 +16,8 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.overrides import TorchFunctionMode
 
-from paramctl.schemes import SCHEMES, Scheme
+from paramctl.scheme_declaration import Scheme
+from paramctl.schemes import SCHEMES
 from paramctl.tensors.initializing import kernels
 from paramctl.tensors.initializing.blocks import Stream
 

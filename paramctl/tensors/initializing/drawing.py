@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -14,7 +14,8 @@ from paramctl.analysis.expectation import Step
 from paramctl.analysis.planning import InitPlan
 from paramctl.errors import failure
 from paramctl.rules import InitRule
-from paramctl.schemes import SCHEMES, Scheme, TensorFacts
+from paramctl.scheme_declaration import Scheme, TensorFacts
+from paramctl.schemes import SCHEMES
 from paramctl.tensors import streams, user_code
 from paramctl.tensors.initializing import kernels
 from paramctl.tensors.initializing.blocks import Block, Fill, Stream, chunks_of, draw_blocks
@@ -32,12 +33,14 @@ class Drawing:
         plan: the rules that reach it.
         tensor: the tensor: on the meta device, where it has no values yet, or anywhere else with values.
         program: what its layer writes by itself.
+        untouched: the functions of the user's own that have left it as it was, by label; noted in drawing it.
 
     """
 
     plan: InitPlan
     tensor: torch.Tensor
     program: Program
+    untouched: list[str] = field(default_factory=list)
 
     @property
     def steps(self) -> tuple[InitRule, ...]:
@@ -108,7 +111,7 @@ class Drawing:
         tensor = self.tensor
         make = torch.zeros if self.plan.target.unwritten else torch.empty
         values = make(record.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.detach()
-        if values.numel() == 0:
+        if values.numel() == 0 or not self.steps:
             return values
         work = values.cpu().contiguous()
         if self.is_blockwise:
@@ -120,11 +123,22 @@ class Drawing:
                     self._fill(work, step, partial(streams.generator, seed, record.name, i))
                 else:
                     with streams.global_stream(seed, record.name, i):
-                        call_function(step, record.name, work, requires_grad=self.tensor.requires_grad)
+                        self.call(step, work)
             self._zero_padding(work.view(-1), 0)
         if work.data_ptr() != values.data_ptr():
             values.copy_(work)
         return values
+
+    def call(self, step: InitRule, values: torch.Tensor) -> None:
+        """Call a function of the user's own on the values.
+
+        Raises:
+            ParamctlError: if it fails, or does not change what it is given in place.
+
+        """
+        name = self.plan.target.record.name
+        if not call_function(step, name, values, requires_grad=self.tensor.requires_grad):
+            self.untouched.append(step.label)
 
     def _fill(self, work: torch.Tensor, step: InitRule, stream: Stream) -> None:
         with self.explaining(step):

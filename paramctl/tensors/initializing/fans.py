@@ -29,13 +29,15 @@ def fans_of(net: nn.Module, name: str, shape: Shape, rule: FanRule) -> Fans | No
 
 
 def _place(net: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """Return the layer and the attribute that a name stands for, also behind a parametrization or pruning."""
+    """Return the layer and the attribute that a name stands for, also behind a parametrization, norm or pruning."""
     match name.split("."):
         case [*path, "parametrizations", attribute, _]:
-            pass
+            return module_at(net, ".".join(path)), attribute
         case [*path, attribute]:
-            attribute = attribute.removesuffix("_orig").removesuffix("_v")
-    return module_at(net, ".".join(path)), attribute
+            layer = module_at(net, ".".join(path))
+    attribute = attribute.removesuffix("_orig")
+    direction = attribute.removesuffix("_v")  # of what `torch.nn.utils.weight_norm` splits into this and a magnitude
+    return layer, direction if hasattr(layer, f"{direction}_g") else attribute
 
 
 def _layer_fans(layer: nn.Module, attribute: str, shape: Shape) -> Fans | None:
@@ -46,6 +48,9 @@ def _layer_fans(layer: nn.Module, attribute: str, shape: Shape) -> Fans | None:
     """
     if isinstance(layer, nn.MultiheadAttention) and attribute == "in_proj_weight":
         return Fans(shape[1], shape[0] // 3)
+    if isinstance(layer, nn.MultiheadAttention) and attribute in {"bias_k", "bias_v"}:
+        # A key and a value that stand beside those that are computed, as the rows of an embedding do.
+        return Fans(1, layer.embed_dim)
     if isinstance(layer, nn.RNNBase | nn.RNNCellBase) and attribute.startswith(("weight_ih", "weight_hh")):
         # Each gate is a matrix of its own, and they are stacked along the first dimension.
         return Fans(shape[1], layer.hidden_size)
@@ -58,7 +63,8 @@ def _layer_fans(layer: nn.Module, attribute: str, shape: Shape) -> Fans | None:
     if isinstance(layer, _Transposed) and shape == _kernel_shape(layer, layer.in_channels, layer.out_channels):
         return Fans(_met_by_an_output(layer), shape[1] * prod(layer.kernel_size))
     if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and shape == (layer.num_embeddings, layer.embedding_dim):
-        # A row is looked up: an output is one element of it, and nothing is added up.
+        # A row is looked up: an output is one element of it, and nothing is added up. A bag adds up as many as it is
+        # given, which the layer does not know.
         return Fans(1, layer.embedding_dim)
     if isinstance(layer, nn.LayerNorm | nn.RMSNorm):
         return Fans(1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import torch
 from torch import nn
@@ -10,12 +11,18 @@ from torch import nn
 from paramctl.errors import ParamctlError, failure, located
 from paramctl.references import Reference
 from paramctl.rules import InitRule
-from paramctl.schemes import Scheme
+from paramctl.scheme_declaration import Scheme
 from paramctl.tensors import user_code
 
+_COMPARED: Final = 2**20
+"""Elements, spread over a parameter, that tell whether a function has changed it."""
 
-def call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> None:
+
+def call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_grad: bool) -> bool:
     """Call a function of the user's own on the values of a parameter.
+
+    Returns:
+        Whether it has changed them, as far as a part of them tells.
 
     Raises:
         ParamctlError: if it fails, or does not change what it is given in place.
@@ -23,6 +30,7 @@ def call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_g
     """
     assert rule.function is not None, "plan_drawings imports the functions first"
     parameter = nn.Parameter(values, requires_grad=requires_grad)
+    before = _some(values).clone()
     with torch.no_grad():
         try:
             returned = user_code.call_theirs(f"{rule.label} on {name}", rule.function, parameter, **rule.options)
@@ -36,6 +44,11 @@ def call_function(rule: InitRule, name: str, values: torch.Tensor, *, requires_g
         raise failure(f"{rule.label} made {name} {what}", where=rule.where, hint=hint)
     if parameter.data_ptr() != values.data_ptr():
         values.copy_(parameter.detach())
+    return not torch.equal(before, _some(values))
+
+
+def _some(values: torch.Tensor) -> torch.Tensor:
+    return values.reshape(-1)[:: max(values.numel() // _COMPARED, 1)]
 
 
 def with_function(rule: InitRule) -> InitRule:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from paramctl.fans import Fans
-from paramctl.schemes import TensorFacts
+from paramctl.scheme_declaration import TensorFacts
 from paramctl.tensors.initializing.blocks import Fill, Stream, fill_blocks, precision_of
 from paramctl.tensors.initializing.truncated import truncated_normal
 from paramctl.tensors.threads import one_thread

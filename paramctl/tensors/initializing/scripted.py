@@ -23,13 +23,12 @@ from torch import nn
 
 from paramctl.reports.init import InitializedParameter
 from paramctl.rules import InitRule
-from paramctl.schemes import Scheme
+from paramctl.scheme_declaration import Scheme
 from paramctl.tensors import streams
 from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.initializing.blocks import spans
 from paramctl.tensors.initializing.defaults import run_program
 from paramctl.tensors.initializing.drawing import DEFAULT, Drawing
-from paramctl.tensors.initializing.init_functions import call_function
 from paramctl.tensors.initializing.kernels import ELEMENTWISE
 from paramctl.tensors.initializing.producing import Put
 from paramctl.tensors.initializing.targets import describe_measured
@@ -152,6 +151,11 @@ def _in_runs(step: InitRule) -> bool:
     return isinstance(step.scheme, Scheme) and step.label in ELEMENTWISE.keys() - {"trunc_normal"}
 
 
+def _is_drawn_in_runs(drawing: Drawing, tensor: torch.Tensor) -> bool:
+    """Tell whether a parameter is: one that lies in memory otherwise is drawn in the order of its memory."""
+    return tensor.is_contiguous() and drawing.is_blockwise and all(map(_in_runs, drawing.steps))
+
+
 @dataclass(frozen=True, slots=True)
 class _Script:
     """A script that runs: its generator is where the parameters before have left it."""
@@ -171,24 +175,28 @@ class _Script:
     def runs(self, i: int, drawing: Drawing, tensor: torch.Tensor) -> Iterator[_Run]:
         """Draw a parameter, in runs if each element is drawn for itself."""
         whole = None
-        if self.with_values or not (tensor.is_meta and drawing.is_blockwise and all(map(_in_runs, drawing.steps))):
-            whole = self.whole(drawing, tensor)
-        if self.with_values and whole is not None:
-            self.values[i] = TensorValues(whole)
+        if self.with_values or not (tensor.is_meta and _is_drawn_in_runs(drawing, tensor)):
+            values = self.whole(drawing, tensor)
+            whole = values.reshape(-1)
+            if self.with_values:
+                self.values[i] = TensorValues(values)
         fills = drawing.fills() if whole is None else []
         for start, stop in spans(0, tensor.numel(), _RUN):
             memory = self.free.get()
             elements = memory.view(tensor.dtype)[: stop - start]
             if whole is not None:
-                elements.copy_(whole.view(-1)[start:stop])
+                elements.copy_(whole[start:stop])
             for fill in fills:
                 fill(elements, self.generator)
             yield _Run(i, id(drawing.tensor), start, elements, memory)
 
     def whole(self, drawing: Drawing, tensor: torch.Tensor) -> torch.Tensor:
-        """Draw a parameter at once; what a constructor has made is changed in place."""
-        make = torch.zeros_like if drawing.plan.target.unwritten else torch.empty_like
-        values = make(tensor, device="cpu") if tensor.is_meta else tensor.detach().contiguous()
+        """Draw a parameter at once, laid out in memory as it is; what a constructor has made is changed in place."""
+        values = tensor.detach()
+        if tensor.is_meta:
+            values = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+            if drawing.plan.target.unwritten:
+                values.zero_()
         if values.numel() == 0:
             return values
         for i, step in enumerate(drawing.steps if tensor.is_meta else drawing.plan.steps):
@@ -204,14 +212,14 @@ class _Script:
                 run_program(drawing.program, values, lambda *_: self.generator)
             return
         if _in_runs(step):
-            drawing.fill_of(step)(values.view(-1), self.generator)
+            drawing.fill_of(step)(values, self.generator)
             return
         with self.in_torchs_place(name, number), one_thread(), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the report's expected moments state what torch warns of
             if isinstance(step.scheme, Scheme):
                 getattr(nn.init, f"{step.scheme.name}_")(values, **step.options)
             else:
-                call_function(step, name, values, requires_grad=drawing.tensor.requires_grad)
+                drawing.call(step, values)
 
     @contextmanager
     def in_torchs_place(self, name: str, number: int) -> Iterator[None]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from paramctl.analysis.expectation import deviates, expected_moments
 from paramctl.analysis.planning import InitTarget
+from paramctl.errors import few
 from paramctl.fans import FanRule
 from paramctl.records import ParameterRecord, Statistics, Values
 from paramctl.reports.init import UNWRITTEN, AppliedRule, InitializedParameter
+from paramctl.scheme_declaration import Scheme
 from paramctl.tensors.collect import module_at
 from paramctl.tensors.initializing.defaults import Programs
 from paramctl.tensors.initializing.drawing import Drawing
@@ -42,6 +47,7 @@ def init_target(
         fans=fans_of(net, record.name, record.shape, fan),
         as_found=not programs.complete,
         unwritten=_unwritten(tensor, programs),
+        overlaps=_overlaps(tensor),
     )
 
 
@@ -52,11 +58,38 @@ def _unwritten(tensor: torch.Tensor, programs: Programs) -> int:
     return programs.unwritten.get(id(tensor), 0)
 
 
+def _overlaps(tensor: torch.Tensor) -> bool:
+    """Tell whether elements of a tensor may lie in one place: whether a stride is within the reach of smaller ones."""
+    if tensor.layout is not torch.strided or tensor.is_contiguous():
+        return False
+    reach = 0
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1 and stride <= reach:
+            return True
+        reach += (size - 1) * stride
+    return False
+
+
 def describe_initialized(
     drawing: Drawing, values: torch.Tensor, *, with_values: bool, hist: bool = False
 ) -> InitializedParameter:
     """Measure what a drawing gave, and hold it against what its formulas promise."""
     return describe_measured(drawing, measure(values, hist=hist), TensorValues(values) if with_values else None)
+
+
+def notes_on_untouched(drawings: Sequence[Drawing]) -> list[str]:
+    """Return the notes on functions of the user's own that have changed nothing, once all is drawn."""
+    given: dict[str, list[str]] = {}
+    for drawing in drawings:
+        for step in drawing.steps if drawing.tensor.numel() else ():
+            if not isinstance(step.scheme, Scheme):
+                given.setdefault(step.label, []).append(drawing.plan.target.record.name)
+    untouched = Counter(label for drawing in drawings for label in drawing.untouched)
+    return [
+        f"{label} has changed nothing in {few(names)}: it is called with each parameter, not with a module"
+        for label, names in given.items()
+        if untouched[label] == len(names)
+    ]
 
 
 def describe_measured(drawing: Drawing, stats: Statistics | None, values: Values | None = None) -> InitializedParameter:

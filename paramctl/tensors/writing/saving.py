@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import nn
@@ -16,24 +17,28 @@ from paramctl.errors import failure, few
 from paramctl.files import replacing
 from paramctl.records import join
 from paramctl.shards import index_path, older_files, shard_path, split
-from paramctl.tensors import user_code
 from paramctl.tensors.collect import bytes_of, named_modules
 from paramctl.tensors.initializing.producing import Put
-from paramctl.tensors.writing import safetensors_file
+from paramctl.tensors.writing import pickled_file, safetensors_file
 from paramctl.tensors.writing.sharded_file import writing_shards
 
-_WHERE = "--out"
+_WHERE: Final = "--out"
+_SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".bin")
 
 
-def state_names(net: nn.Module) -> dict[int, list[str]]:
-    """Return the names of every parameter and persistent buffer, in model order, by the tensor's id.
+def state_names(net: nn.Module) -> tuple[dict[int, list[str]], list[str]]:
+    """Return what a model's state consists of.
+
+    Returns:
+        The names of every parameter and persistent buffer, in model order, by the tensor's id; and the names of what
+        else stands in the state dict, which the model's own code adds.
 
     Raises:
         ParamctlError: if code of the user's own, which may add to a state, fails.
 
     """
     names: dict[int, list[str]] = {}
-    stored = user_code.call_theirs("state_dict", net.state_dict).keys()
+    stored = pickled_file.state_dict_of(net).keys()
     for path, module in named_modules(net):
         parameters = module.named_parameters(recurse=False, remove_duplicate=False)
         buffers = module.named_buffers(recurse=False, remove_duplicate=False)
@@ -41,7 +46,8 @@ def state_names(net: nn.Module) -> dict[int, list[str]]:
             name = join(path, attribute)
             if name in stored:
                 names.setdefault(id(tensor), []).append(name)
-    return names
+    known = {name for every in names.values() for name in every}
+    return names, [name for name in stored if name not in known]
 
 
 def check_out(path: Path) -> None:
@@ -51,8 +57,8 @@ def check_out(path: Path) -> None:
         ParamctlError: if its suffix names no format, or there is no such directory.
 
     """
-    if path.suffix not in _WRITERS:
-        hint = f"it ends in {', '.join(_WRITERS)}"
+    if path.suffix not in _SUFFIXES:
+        hint = f"it ends in {', '.join(_SUFFIXES)}"
         raise failure(f"cannot tell the format of {path}", where=_WHERE, hint=hint)
     if not path.absolute().parent.is_dir():
         raise failure(f"there is no directory {path.parent}", where=_WHERE)
@@ -108,19 +114,23 @@ def plan_target(
 
 
 @contextmanager
-def writing_state(target: Target, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
+def writing_state(
+    target: Target, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]], net: nn.Module
+) -> Iterator[Put]:
     """Give what takes the values of a model's tensors, and have them in the files once the block has succeeded.
 
     Args:
         target: the files.
-        tensors: the tensors of the model, by their ids; only shapes and dtypes count.
+        tensors: the tensors of the model, by their ids. Of those on meta only shapes and dtypes count; all others have
+            their values once the block ends, be it that these are put as well.
         names: the names of each that is stored, by the same ids.
+        net: the model, whose state dict a pickle holds with all that its own code adds to it.
 
     Raises:
         ParamctlError: if a file cannot be written, or the format cannot hold a dtype.
 
     """
-    with _in_shards(target, tensors, names) if target.shards else _in_one_file(target.out, tensors, names) as put:
+    with _in_shards(target, tensors, names) if target.shards else _in_one_file(target.out, tensors, names, net) as put:
         yield put
     for path in target.older:
         try:
@@ -129,9 +139,16 @@ def writing_state(target: Target, tensors: Mapping[int, torch.Tensor], names: Ma
             raise failure(f"cannot remove {path}: {error.strerror or error}", where=_WHERE) from error
 
 
-def notes_on(target: Target, names: Mapping[int, list[str]]) -> list[str]:
-    """Return what is to be known of the files: how their ties are loaded, and what became of those before them."""
-    return [*_on_ties(target, names), *_on_older_files(target)]
+def notes_on(target: Target, names: Mapping[int, list[str]], others: Sequence[str] = ()) -> list[str]:
+    """Return what is to be known of the files: how ties are loaded, what they lack, what became of those before them.
+
+    Args:
+        target: the files.
+        names: the names of each tensor that is stored, by its id.
+        others: the names of what else stands in the state dict.
+
+    """
+    return [*_on_ties(target, names), *_on_what_is_left_out(target, others), *_on_older_files(target)]
 
 
 def _on_ties(target: Target, names: Mapping[int, list[str]]) -> Iterator[str]:
@@ -141,6 +158,11 @@ def _on_ties(target: Target, names: Mapping[int, list[str]]) -> Iterator[str]:
         if target.shards:
             restored = "a model that ties them itself takes each shard by load_state_dict(shard, strict=False)"
         yield f"{few(tied)}: stored under the first of its names; {restored}"
+
+
+def _on_what_is_left_out(target: Target, others: Sequence[str]) -> Iterator[str]:
+    if others and holds_nothing(target.out):
+        yield f"{few(others)}: neither parameter nor buffer, and left out; a .pt file holds all of the state dict"
 
 
 def _on_older_files(target: Target) -> Iterator[str]:
@@ -160,9 +182,16 @@ def _in_shards(target: Target, tensors: Mapping[int, torch.Tensor], names: Mappi
 
 
 @contextmanager
-def _in_one_file(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
-    with replacing(path, _WHERE) as temporary, _WRITERS[path.suffix](temporary, tensors, names) as put:
-        yield put
+def _in_one_file(
+    path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]], net: nn.Module
+) -> Iterator[Put]:
+    with replacing(path, _WHERE) as temporary:
+        if holds_nothing(path):
+            writing = _safetensors(temporary, tensors, names)
+        else:
+            writing = pickled_file.writing(temporary, tensors, names, net)
+        with writing as put:
+            yield put
 
 
 def _putting(place: safetensors_file.Place, stored: Mapping[int, str]) -> Put:
@@ -199,29 +228,3 @@ def _seekable(path: Path) -> Iterator[Path]:
         yield file
         with file.open("rb") as source, path.open("wb") as target:
             shutil.copyfileobj(source, target)
-
-
-@contextmanager
-def _pickle(path: Path, tensors: Mapping[int, torch.Tensor], names: Mapping[int, list[str]]) -> Iterator[Put]:
-    values = {
-        key: torch.empty_like(tensors[key], device="cpu") if tensors[key].is_meta else tensors[key].detach()
-        for key in names
-    }
-
-    def put(key: int, start: int, elements: torch.Tensor) -> None:
-        if key in values and tensors[key].is_meta:
-            values[key].view(-1)[start : start + elements.numel()] = elements.detach().reshape(-1)
-
-    yield put
-    state = {name: values[key] for key, every in names.items() for name in every}
-    # Given a path, torch would write its name into the file, and this is a temporary one.
-    with path.open("wb") as file:
-        torch.save(state, file)
-
-
-_WRITERS: Mapping[str, Callable[..., AbstractContextManager[Put]]] = {
-    ".safetensors": _safetensors,
-    ".pt": _pickle,
-    ".pth": _pickle,
-    ".bin": _pickle,
-}

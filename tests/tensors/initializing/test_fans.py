@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations, prune
+from torch.nn.utils import parametrizations, prune, weight_norm
 
 import paramctl
 from paramctl.errors import ParamctlError
@@ -61,6 +61,12 @@ def test_the_fans_of_a_layer_are_those_of_its_computation(layer, name, fans):
     net = nn.Sequential(nn.Sequential(layer))
     shape = tuple(net.get_parameter(f"0.0.{name}").shape)
     assert fans_of(net, f"0.0.{name}", shape, "layer") == fans
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
+def test_the_direction_that_the_older_weight_norm_splits_off_has_the_fans_of_the_weight():
+    layer = weight_norm(nn.Conv2d(6, 4, 3, groups=2))
+    assert fans_of(layer, "weight_v", tuple(layer.weight_v.shape), "layer") == (27, 18)
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(6, 5), nn.Conv2d(6, 4, (3, 5), stride=2), nn.Bilinear(6, 5, 4)], ids=str)

@@ -31,7 +31,11 @@ def written(spec, tmp_path, text, *rules, seed=7, **options):
     out = tmp_path / "x.safetensors"
     building = partial(build, spec(text, *options.pop("allowed", ())), seed=seed, dtype=options.pop("dtype", None))
     initialize(building, "m", rules, seed=seed, out=out, rng="torch", **options)
-    return load_file(out)
+    initialize(building, "m", rules, seed=seed, out=out.with_suffix(".pt"), rng="torch", **options)
+    state = load_file(out)
+    pickled = torch.load(out.with_suffix(".pt"), weights_only=True)
+    assert_equal(state, {name: pickled[name] for name in state})
+    return state
 
 
 def scripts(build, fill, *, reached=lambda name, parameter: parameter.ndim > 1, seed=7):
@@ -190,6 +194,25 @@ def test_layers_and_functions_of_the_users_own_draw_from_the_scripts_generator(s
 
     build = lambda: nn.Sequential(nn.Linear(4, 3), Own(6), nn.Linear(3, 2))  # noqa: E731
     assert_equal(ours, scripts(build, fill, reached=lambda name, _: name.endswith("weight")))
+
+
+@pytest.mark.filterwarnings("ignore:mean is more than 2 std")
+@pytest.mark.parametrize("scheme", LINEAR)
+def test_what_does_not_lie_in_memory_row_by_row_has_torchs_bits(scheme, spec, write, tmp_path):
+    code = (
+        "import torch\nfrom torch import nn\n"
+        "class Strided(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.turned = nn.Parameter(torch.zeros(70, 40).t())\n"
+        "        self.stepped = nn.Parameter(torch.rand(40, 70)[::2, ::3])\n"
+    )
+    write(code, "strided.py")
+    rules = [parse_rule(f"*={scheme}", tmp_path)]
+    ours = written(spec, tmp_path, "layers: [{strided.py:Strided: {}}]", *rules, allowed=["strided.py"])
+    names = {}
+    exec(code, names)
+    assert_equal(ours, scripts(lambda: nn.Sequential(names["Strided"]()), LINEAR[scheme]))
 
 
 def test_the_global_generators_are_left_alone(spec, tmp_path):

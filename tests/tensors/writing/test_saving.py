@@ -24,9 +24,9 @@ TEXT = (
 
 def save(path, net, max_shard_size=None):
     tensors = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
-    names = state_names(net)
+    names, _ = state_names(net)
     target = plan_target(path, tensors, names, max_shard_size)
-    with writing_state(target, tensors, names) as put:
+    with writing_state(target, tensors, names, net) as put:
         for key, tensor in tensors.items():
             put(key, 0, tensor)
     return target
@@ -91,6 +91,35 @@ def test_a_pickle_holds_the_state_dict_and_keeps_what_is_shared(suffix, net, tmp
     assert loaded["embed.weight"].data_ptr() == loaded["head.weight"].data_ptr()
 
 
+class Counting(nn.Linear):
+    """Adds to its state dict what is neither parameter nor buffer."""
+
+    _version = 7
+
+    def get_extra_state(self):
+        return {"steps": 3}
+
+    def set_extra_state(self, state):
+        assert state == {"steps": 3}
+
+
+def test_a_pickle_holds_what_the_models_own_code_adds_to_its_state_dict(tmp_path):
+    net = nn.Sequential(nn.BatchNorm1d(2), Counting(2, 1))
+    save(tmp_path / "x.pt", net)
+    loaded = torch.load(tmp_path / "x.pt", weights_only=True)
+    assert list(loaded) == list(net.state_dict())
+    assert loaded._metadata == net.state_dict()._metadata
+    net.load_state_dict(loaded)
+
+
+def test_what_the_models_own_code_adds_is_noted_where_a_file_cannot_hold_it(tmp_path):
+    names, others = state_names(nn.Sequential(Counting(2, 1)))
+    assert notes_on(Target(tmp_path / "x.safetensors"), names, others) == [
+        "0._extra_state: neither parameter nor buffer, and left out; a .pt file holds all of the state dict"
+    ]
+    assert notes_on(Target(tmp_path / "x.pt"), names, others) == []
+
+
 def test_buffers_that_are_not_persistent_are_left_out(tmp_path):
     net = nn.Linear(1, 1)
     net.register_buffer("kept", torch.ones(1))
@@ -150,7 +179,7 @@ def test_an_unknown_suffix_or_directory_is_refused_before_anything_is_computed(t
 
 
 def test_how_a_file_with_ties_is_loaded_is_said(net, tmp_path):
-    names = state_names(net)
+    names, _ = state_names(net)
     (note,) = notes_on(Target(tmp_path / "x.safetensors"), names)
     assert note.startswith("head.weight, again.weight, again.bias: stored under the first of its names")
     assert notes_on(Target(tmp_path / "x.pt"), names) == []
@@ -160,7 +189,7 @@ def test_how_a_file_with_ties_is_loaded_is_said(net, tmp_path):
 def test_a_tensor_can_be_put_in_pieces_and_in_any_order(suffix, tmp_path):
     net = nn.Linear(5, 3)
     path = tmp_path / f"x{suffix}"
-    with writing_state(Target(path), {id(each): each for each in net.parameters()}, state_names(net)) as put:
+    with writing_state(Target(path), {id(each): each for each in net.parameters()}, state_names(net)[0], net) as put:
         flat = net.weight.detach().reshape(-1)
         for start in (10, 0, 5):
             put(id(net.weight), start, flat[start : start + 5])
@@ -179,11 +208,22 @@ def test_what_the_disk_cannot_hold_is_refused_before_it_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_pickle_that_the_disk_cannot_hold_is_refused_before_it_is_written(tmp_path):
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(2**43)
+    net = nn.Module()
+    net.huge = nn.Parameter(torch.from_file(file.name, shared=True, size=2**43, dtype=torch.uint8), requires_grad=False)
+    net.view = nn.Parameter(net.huge.data[5:], requires_grad=False)  # what shares memory is written once
+    with pytest.raises(ParamctlError, match=r"the file would take 8\.0 TiB of disk; .* are free"):
+        save(tmp_path / "x.pt", net)
+    assert [path.name for path in tmp_path.iterdir()] == ["sparse"]
+
+
 def test_a_failure_while_values_come_leaves_no_file(net, tmp_path):
     tensors = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
     with (
         pytest.raises(KeyboardInterrupt),
-        writing_state(Target(tmp_path / "x.safetensors"), tensors, state_names(net)) as put,
+        writing_state(Target(tmp_path / "x.safetensors"), tensors, state_names(net)[0], net) as put,
     ):
         put(id(net.embed.weight), 0, net.embed.weight)
         raise KeyboardInterrupt
