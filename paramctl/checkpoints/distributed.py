@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
@@ -81,7 +82,7 @@ def read_distributed(path: Path, name: str, key: str | None = None) -> Checkpoin
             nested = _nested(tensors, metadata.get("planner_data"))
         except PickleError as error:
             raise file.wrong(error.message) from None
-    _check_files(path, name, {each.path for every in chunks.values() for each in every})
+    _check_files(path, name, chain.from_iterable(chunks.values()))
     part = pick(nested, key, name)
     records = [record_of(each, tensor.shape, tensor.dtype) for each, tensor in part.tensors.items()]
 
@@ -94,6 +95,8 @@ def read_distributed(path: Path, name: str, key: str | None = None) -> Checkpoin
 
 
 def _read_metadata(file: OpenFile) -> Mapping[str, Any]:
+    if file.size == 0:
+        raise file.wrong("the file is empty", byte=0)
     window = Window(file, 0, file.size)
     root, machine, damage = follow(file, window, file.size, _METADATA_CALLS, _no_storage, "these are no metadata: ")
     refused = [each for each in machine.globals if not _is_known(each)]
@@ -200,10 +203,34 @@ def _chunk(
     return _Chunk(at, shape, *place)
 
 
-def _check_files(path: Path, name: str, files: set[str]) -> None:
-    missing = [each for each in sorted(files) if not os.path.isfile(path.parent / each)]  # noqa: PTH113  never raises
-    if missing:
-        raise ParamctlError(*(Problem(message=clipped(f"there is no file {each}"), where=name) for each in missing))
+def _check_files(path: Path, name: str, chunks: Iterable[_Chunk]) -> None:
+    """Refuse files that are missing, or end before the parts that are said to lie in them.
+
+    Raises:
+        ParamctlError: naming every such file.
+
+    """
+    ends: dict[str, int] = {}
+    for chunk in chunks:
+        ends[chunk.path] = max(ends.get(chunk.path, 0), chunk.start + chunk.nbytes)
+    problems = []
+    for file, end in sorted(ends.items()):
+        size = _size(path.parent / file)
+        if size is None:
+            problems.append(Problem(message=clipped(f"there is no file {file}"), where=name))
+        elif size < end:
+            message = f"{file} has {size:,} bytes; parts of tensors are said to end at its byte {end:,}"
+            problems.append(Problem(message=clipped(message), where=name))
+    if problems:
+        raise ParamctlError(*problems)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _nested(tensors: Mapping[str, Tensor], paths: Any) -> Mapping[str, Any]:
@@ -234,6 +261,8 @@ def _piece(directory: Path, chunk: _Chunk, name: str, dtype: str) -> Piece:
     """Return where the elements of a part lie; a part was saved as a file of its own inside the file."""
     path = directory / chunk.path
     with opened(path, str(path)) as file:
+        if chunk.nbytes == 0:
+            raise file.wrong(f"the part at {list(chunk.at)} is said to have no bytes", tensor=name)
         saved = read_saved(file.stretch(chunk.start, chunk.nbytes))
         tensor = saved.root
         if not isinstance(tensor, Tensor) or tensor.storage is None or tensor.unreadable is not None:

@@ -18,6 +18,8 @@ MAX_NAME = 10_000
 """The most characters of a name; names of 100 are long."""
 MAX_DEPTH = 200
 """The deepest nesting of modules that a tree shows, as in a spec."""
+MAX_MODULES = 1_000_000
+"""The most modules that a tree shows."""
 
 
 class Piece(NamedTuple):
@@ -142,6 +144,8 @@ def _modules(records: Iterable[ParameterRecord]) -> Iterator[ModuleRecord]:
             if path not in met:
                 missing = list(_new_prefixes(path, met))
                 met.update(missing)
+                if len(met) > MAX_MODULES:
+                    raise failure(f"the names have more than {MAX_MODULES:,} parts that hold others", where="MODEL")
                 yield from (ModuleRecord(each, None) for each in reversed(missing))
 
 

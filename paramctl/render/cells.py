@@ -45,10 +45,14 @@ def _dimmed_names(names: Iterable[Sequence[str]]) -> Iterator[Cell]:
 
 
 def _with_aliases(name: str, aliases: Sequence[str]) -> tuple[Span, ...]:
-    spans = [(text.escape(name), ""), *((f"\n= {text.escape(alias)}", SHARED) for alias in aliases[:_MOST_ALIASES])]
-    if len(aliases) > _MOST_ALIASES:
-        spans.append((f"\n= … {len(aliases) - _MOST_ALIASES:,} more names", SHARED))
-    return tuple(spans)
+    return (text.escape(name), ""), *other_names(aliases)
+
+
+def other_names(names: Sequence[str]) -> Iterator[Span]:
+    """Yield a line for each of the first names of what is the same, and a last one that counts the others."""
+    yield from ((f"\n= {text.escape(name)}", SHARED) for name in names[:_MOST_ALIASES])
+    if len(names) > _MOST_ALIASES:
+        yield f"\n= … {len(names) - _MOST_ALIASES:,} more names", SHARED
 
 
 def repeated(cells: Sequence[str], *, styled: bool) -> Sequence[Cell]:

@@ -86,6 +86,13 @@ def test_a_missing_file_is_named(directory):
         read(directory)
 
 
+def test_a_file_that_was_cut_is_named(directory):
+    path = directory / "__0_0.distcp"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ParamctlError, match=r"__0_0\.distcp has [\d,]+ bytes; parts of tensors are said to end at"):
+        read(directory)
+
+
 class TestMetadataThatMislead:
     def test_a_path_out_of_the_directory(self, changed):
         def change(held):
@@ -98,6 +105,44 @@ class TestMetadataThatMislead:
         assert "its parts do not make up a tensor of [2, 3]" in changed(
             lambda held: held.state_dict_metadata["model.weight"].chunks.clear()
         )
+
+    def test_parts_that_overlap(self, changed):
+        def change(held):
+            tensor = held.state_dict_metadata["model.weight"]
+            half = theirs.ChunkStorageMetadata(torch.Size([0, 0]), torch.Size([1, 3]))
+            tensor.chunks = [half, half]
+
+        assert "its parts do not make up a tensor of [2, 3]" in changed(change)
+
+    @pytest.mark.parametrize("path", ["a" * 5000, "a\udfffb", "__0_0.distcp/x"])
+    def test_a_path_that_no_file_has(self, path, changed):
+        def change(held):
+            for place in held.storage_data.values():
+                place.relative_path = path
+
+        assert "there is no file" in changed(change)
+
+    def test_a_part_without_bytes(self, directory):
+        held = pickle.loads((directory / ".metadata").read_bytes())
+        for place in held.storage_data.values():
+            place.length = 0
+        (directory / ".metadata").write_bytes(pickle.dumps(held))
+        with pytest.raises(ParamctlError, match=r"weight: the part at \[0, 0\] is said to have no bytes"):
+            read(directory).locate("weight")
+
+    @pytest.mark.parametrize("key", [10**5000, theirs.MetadataIndex("a"), (1, 2)], ids=["long", "object", "tuple"])
+    def test_a_name_that_is_no_text(self, key, changed):
+        def change(held):
+            held.state_dict_metadata[key] = held.state_dict_metadata["model.weight"]
+
+        assert "a key is an integer" in changed(change) or "is no tensor and no other value" in changed(change)
+
+    @pytest.mark.parametrize("path", [("x",), (10**100, "w"), ("model", "bias"), [1]], ids=str)
+    def test_paths_that_lead_nowhere_apart_leave_names_as_they_are(self, path, directory):
+        held = pickle.loads((directory / ".metadata").read_bytes())
+        held.planner_data = dict.fromkeys(held.planner_data, path)
+        (directory / ".metadata").write_bytes(pickle.dumps(held))
+        assert [each.name for each in read(directory).records] == ["model.weight", "model.bias", "optimizer.state.0"]
 
     def test_a_part_outside_of_its_tensor(self, changed):
         def change(held):

@@ -72,6 +72,18 @@ class TestListing:
         assert (result.code, "more than 200 parts" in result.err) == (2, True)
         assert paramctl("list", "deep.safetensors").code == 0
 
+    def test_more_modules_than_a_tree_shows_are_refused(self, paramctl):
+        deep = "." + ".".join("a" * 190) + ".w"
+        save_file({f"{i}{deep}": torch.ones(0) for i in range(5300)}, "wide.safetensors")
+        result = paramctl("list", "wide.safetensors", "--tree")
+        assert (result.code, "more than 1,000,000 parts that hold others" in result.err) == (2, True)
+        assert paramctl("list", "wide.safetensors").code == 0
+
+    def test_of_many_ties_a_tree_shows_the_first(self, paramctl):
+        save_file({"a": torch.ones(1)}, "ties.safetensors", {f"k{i}": "a" for i in range(1000)})
+        shown = paramctl("list", "ties.safetensors", "--tree").out
+        assert "= … 992 more names" in shown
+
     def test_a_tie_is_shown_and_shared(self, report):
         tied = nn.ModuleDict({"embed": nn.Embedding(3, 2), "head": nn.Linear(2, 3, bias=False)})
         tied["head"].weight = tied["embed"].weight

@@ -8,7 +8,7 @@ from typing import Final
 from paramctl.records import ParameterRecord, UnregisteredRecord
 from paramctl.render import text
 from paramctl.render.block import Block, line, values_blocks
-from paramctl.render.cells import DIM, SHARED, WRONG, name_cells, repeated, statistics_columns
+from paramctl.render.cells import DIM, SHARED, WRONG, name_cells, other_names, repeated, statistics_columns
 from paramctl.render.fitting import widest_line
 from paramctl.render.table import Cell, Column, TableData, abridged
 from paramctl.reports.listing import ListReport, TreeNode
@@ -164,7 +164,7 @@ def _tree(report: ListReport, root: TreeNode) -> TableData:
 def _kind(node: TreeNode) -> Cell:
     count = [f"{node.count:,} ×"] if node.count > 1 else []
     kind = text.escape(" ".join([*count, *([] if node.type_name is None else [node.type_name])]))
-    return ((kind, ""), *((f"\n= {text.escape(name)}", SHARED) for name in node.tied)) if node.tied else kind
+    return ((kind, ""), *other_names(node.tied)) if node.tied else kind
 
 
 def _sizes(node: TreeNode, whole: int) -> tuple[Cell, Cell, Cell]:

@@ -24,6 +24,8 @@ _IN_SLABS: Final = 2**26
 """The bytes that all threads together hold of tensors that lie in another order, or in several parts."""
 _MOST_REPEATED: Final = 2**30
 """The bytes of a tensor that repeats its elements which are hashed: a file of a few bytes could hold any number."""
+_MOST_VIEWS: Final = 16
+"""How often the bytes of a storage are read for its views, where that is more than `_MOST_REPEATED`."""
 
 _Box: TypeAlias = tuple[slice, ...]
 """A part of a tensor, in each dimension."""
@@ -41,8 +43,9 @@ def digests_of_stored(checkpoint: Checkpoint, records: Iterable[ParameterRecord]
     """
     readable: list[ParameterRecord] = []
     left_out: dict[str, list[str]] = {}
+    spent: dict[int, int] = {}
     for record in records:
-        why = why_unreadable(checkpoint, record) or _why_too_long(record)
+        why = why_unreadable(checkpoint, record) or _why_too_long(record, spent)
         if why is None:
             readable.append(record)
         else:
@@ -52,14 +55,19 @@ def digests_of_stored(checkpoint: Checkpoint, records: Iterable[ParameterRecord]
     return found, [f"not compared by value: {listed(names)}: {why}" for why, names in left_out.items()]
 
 
-def _why_too_long(record: ParameterRecord) -> str | None:
-    if (
-        record.span is None
-        or record.nbytes <= _MOST_REPEATED
-        or record.numel <= span_of(record.shape, record.span.strides)
-    ):
+def _why_too_long(record: ParameterRecord, spent: dict[int, int]) -> str | None:
+    """Tell why a tensor is not read; `spent` counts the bytes that are read of each storage, by its number."""
+    if record.span is None:
         return None
-    return "elements are repeated in place to more than 1 GiB"
+    if record.nbytes > _MOST_REPEATED and record.numel > span_of(record.shape, record.span.strides):
+        return "elements are repeated in place to more than 1 GiB"
+    held = record.span.storage_nbytes
+    if held is not None:
+        nbytes = spent.get(record.span.storage, 0) + record.nbytes
+        if nbytes > max(_MOST_REPEATED, _MOST_VIEWS * held):
+            return f"with the views before it more than {_MOST_VIEWS} times their storage would be read"
+        spent[record.span.storage] = nbytes
+    return None
 
 
 def _blocks(checkpoint: Checkpoint, record: ParameterRecord, budget: Budget) -> Iterator[torch.Tensor]:

@@ -13,7 +13,9 @@ from paramctl.tensors.statistics import BLOCK
 
 def digests(path):
     checkpoint = read_checkpoint(path, path.name)
-    return digests_of_stored(checkpoint, checkpoint.records)
+    spans = checkpoint.spans()
+    records = [each._replace(span=spans.get(each.name)) for each in checkpoint.records]
+    return digests_of_stored(checkpoint, records)
 
 
 @pytest.mark.parametrize("numel", [2, BLOCK, 8 * BLOCK, 8 * BLOCK + 5])
@@ -56,8 +58,17 @@ def test_a_constant_tensor_has_no_digest(tmp_path):
 
 def test_a_few_bytes_that_are_repeated_without_end_are_not_hashed(tmp_path):
     torch.save({"e": torch.rand(3).expand(2**40, 3), "w": torch.rand(2)}, tmp_path / "x.pt")
-    checkpoint = read_checkpoint(tmp_path / "x.pt", "x.pt")
-    spans = checkpoint.spans()
-    found, notes = digests_of_stored(checkpoint, [each._replace(span=spans[each.name]) for each in checkpoint.records])
+    found, notes = digests(tmp_path / "x.pt")
     assert found.keys() == {"w"}
     assert notes == ["not compared by value: e: elements are repeated in place to more than 1 GiB"]
+
+
+def test_views_of_one_storage_are_read_so_often_that_a_small_file_takes_no_hours(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_digests, "_MOST_REPEATED", 2**10)
+    base = torch.randn(200)
+    torch.save({f"v{i}": base[i : i + 100] for i in range(100)} | {"own": torch.randn(100)}, tmp_path / "x.pt")
+    found, notes = digests(tmp_path / "x.pt")
+    assert len(found) == 1 + 16 * 2
+    assert notes == [
+        "not compared by value: v32, v33, v34 and 65 more: with the views before it more than 16 times their storage would be read"
+    ]
