@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import repeat
 
 import torch
 
@@ -13,7 +13,7 @@ from paramctl.tensors.statistics import measure_in_turn
 
 LARGEST = 2**13
 """Up to so many elements it pays to measure tensors together."""
-TOGETHER = 2**17
+TOGETHER = 2**16
 """Elements that are measured together: they fit a core's cache, also in float64."""
 
 _LOST = 1e-6
@@ -36,29 +36,40 @@ def measure_all(tensors: Sequence[torch.Tensor], *, hist: bool = False) -> list[
             alike[tensor.shape].append(i)
         else:
             found[i] = measure_in_turn(tensor, hist=hist)
-    for shape, indexes in alike.items():
-        share = TOGETHER // shape.numel()
-        for start in range(0, len(indexes), share):
-            part = indexes[start : start + share]
-            found.update(zip(part, _measure_rows([tensors[i] for i in part]), strict=True))
+    for indexes in alike.values():
+        found.update(zip(indexes, _measure_alike([tensors[i] for i in indexes]), strict=True))
     return [found[i] for i in range(len(tensors))]
 
 
-def _measure_rows(tensors: Sequence[torch.Tensor]) -> list[Statistics]:
-    rows = torch.stack(list(tensors)).view(len(tensors), -1)
-    wide = rows.double()
-    columns = [rows.amin(1), rows.amax(1), rows.abs().amin(1), wide.mean(1), torch.linalg.vector_norm(wide, dim=1)]
-    figures = torch.stack([each.double() for each in columns]).T.tolist()
-    return [_statistics(row, *each) for row, each in zip(tensors, figures, strict=True)]
+def _measure_alike(tensors: Sequence[torch.Tensor]) -> list[Statistics]:
+    """Measure tensors of one shape; the columns that their rows give are looked at together."""
+    numel = tensors[0].numel()
+    rows = torch.empty(min(len(tensors), TOGETHER // numel), *tensors[0].shape)
+    wide = torch.empty(len(rows), numel, dtype=torch.float64)
+    parts = [_columns(tensors[i : i + len(rows)], rows, wide) for i in range(0, len(tensors), len(rows))]
+    mean, norm, least, largest, nearest = map(torch.cat, zip(*parts, strict=True))
+    variance = norm.square() / numel - mean.square()
+    told = norm.isfinite() & (variance >= _LOST * mean.square())
+    zeros = [0 if each else _count_zeros(tensor) for tensor, each in zip(tensors, nearest.tolist(), strict=True)]
+    figures = [each.tolist() for each in (mean, variance.sqrt(), least, largest, norm)]
+    found = list(map(Statistics, *figures, zeros, repeat(0), repeat(0)))
+    for i in told.logical_not().nonzero().flatten().tolist():
+        found[i] = measure_in_turn(tensors[i])
+    return found
 
 
-def _statistics(
-    tensor: torch.Tensor, least: float, largest: float, nearest: float, mean: float, norm: float
-) -> Statistics:
-    """Make the statistics of a tensor; `nearest` is the least magnitude in it."""
-    numel = tensor.numel()
-    variance = norm * norm / numel - mean * mean
-    if not math.isfinite(norm) or variance < _LOST * mean * mean:
-        return measure_in_turn(tensor)
-    zeros = 0 if nearest else numel - (int(tensor.count_nonzero()) if norm else 0)
-    return Statistics(mean=mean, std=math.sqrt(variance), min=least, max=largest, norm=norm, zeros=zeros, nan=0, inf=0)
+def _columns(tensors: Sequence[torch.Tensor], rows: torch.Tensor, wide: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return the mean, norm, minimum, maximum and least magnitude of each tensor.
+
+    `rows` and `wide` are scratch memory, since what is allocated for every part may come from the system every time.
+    """
+    rows, wide = rows[: len(tensors)], wide[: len(tensors)]
+    torch.stack(list(tensors), out=rows)
+    flat = rows.view(len(tensors), -1)
+    wide.copy_(flat)
+    norm = torch.linalg.vector_norm(wide, dim=1)
+    return wide.mean(1), norm, flat.amin(1), flat.amax(1), flat.abs_().amin(1)
+
+
+def _count_zeros(tensor: torch.Tensor) -> int:
+    return tensor.numel() - int(tensor.count_nonzero())

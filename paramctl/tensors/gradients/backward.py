@@ -13,7 +13,7 @@ from torch import nn
 
 from paramctl.analysis.health import Traces
 from paramctl.errors import ParamctlError, failure
-from paramctl.records import Statistics, join
+from paramctl.records import Statistics
 from paramctl.tensors import user_code
 from paramctl.tensors.building.running import Explain, Running, modules_in
 from paramctl.tensors.gradients.alike import measure_all
@@ -21,10 +21,10 @@ from paramctl.tensors.gradients.arriving import Arrivals, dense
 from paramctl.tensors.gradients.blame import find_origin
 from paramctl.tensors.gradients.checkup import Checkup
 from paramctl.tensors.gradients.graph import trace
+from paramctl.tensors.gradients.held import check_kept, hold
 from paramctl.tensors.gradients.ledger import Entry, Ledger
 from paramctl.tensors.gradients.loss import Objective, Output, find_output
 from paramctl.tensors.gradients.timeline import Timeline, recording
-from paramctl.tensors.sharing.surveying import find_tensors
 from paramctl.tensors.statistics import measure
 
 
@@ -111,8 +111,8 @@ def run_passes(
             parameters.
 
     """
-    held = _held(net)
-    parameters = list({id(parameter): parameter for parameter in held.values()}.values())
+    held = hold(net)
+    parameters = held.distinct()
     before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
     ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
     arrivals = Arrivals(parameters, keep=wanted.values, hist=wanted.hist, settle=ledger.settle if ledger else None)
@@ -122,7 +122,7 @@ def run_passes(
         reached = _one_pass(task, _Lookers(arrivals, ledger, checkup), number, last=number == passes)
         if number < passes:
             arrivals.end_pass()
-    _check_parameters(held, _held(net))
+    check_kept(held, hold(net))
     arrivals.finish()
     return GradientRun(
         output_shape=tuple(reached.output.tensor.shape),
@@ -134,9 +134,15 @@ def run_passes(
         norms=arrivals.norms,
         gradients=arrivals.kept,
         uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else None,
-        traces=checkup.traces(_zero(held, parameters, arrivals.statistics)) if checkup else None,
+        traces=checkup.traces(held.first_names(_zero(parameters, arrivals.statistics))) if checkup else None,
         weights=_weights(parameters, arrivals.statistics) if checkup else None,
     )
+
+
+def _zero(parameters: Sequence[nn.Parameter], statistics: Sequence[Statistics | None]) -> list[nn.Parameter]:
+    """Return the parameters whose gradients are zero."""
+    pairs = zip(parameters, statistics, strict=True)
+    return [parameter for parameter, each in pairs if each is not None and each.norm == 0]
 
 
 def _weights(parameters: Sequence[nn.Parameter], gradients: Sequence[Statistics | None]) -> list[Statistics | None]:
@@ -145,41 +151,6 @@ def _weights(parameters: Sequence[nn.Parameter], gradients: Sequence[Statistics 
     for i, statistics in zip(present, measure_all([parameters[i] for i in present]), strict=True):
         measured[i] = statistics
     return measured
-
-
-def _held(net: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameter under each of a model's names."""
-    tensors = find_tensors(net)
-    return {
-        join(path, attribute): parameter
-        for path, module in zip(tensors.paths, tensors.modules, strict=True)
-        for attribute, parameter in module._parameters.items()  # noqa: SLF001  the public generators take several times as long
-        if parameter is not None
-    }
-
-
-def _check_parameters(before: Mapping[str, nn.Parameter], after: Mapping[str, nn.Parameter]) -> None:
-    changed = [name for name in {**before, **after} if before.get(name) is not after.get(name)]
-    if changed:
-        more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
-        message = f"forward adds, removes or replaces parameters of the model: {changed[0]}{more}"
-        raise failure(message, hint="if it makes them when it first runs, run the model once before")
-
-
-def _zero(
-    held: Mapping[str, nn.Parameter], parameters: Sequence[nn.Parameter], statistics: Sequence[Statistics | None]
-) -> dict[str, nn.Parameter]:
-    """Return the parameters whose gradients are zero, by their first names."""
-    zero = {
-        id(parameter)
-        for parameter, each in zip(parameters, statistics, strict=True)
-        if each is not None and each.norm == 0
-    }
-    found: dict[int, str] = {}
-    for name, parameter in held.items():
-        if id(parameter) in zero:
-            found.setdefault(id(parameter), name)
-    return {name: held[name] for name in found.values()}
 
 
 class _Lookers(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeAlias
 
 import torch
 from torch.autograd.function import BackwardCFunction
@@ -13,11 +13,8 @@ _ACCUMULATES = type(get_gradient_edge(torch.empty(0, requires_grad=True)).node)
 """The class of the nodes in which gradients arrive at leaves."""
 
 
-class Edge(NamedTuple):
-    """What a node hands on: the gradient at a position among those that it computes."""
-
-    node: Node
-    position: int
+Edge: TypeAlias = tuple[Node, int]
+"""What a node hands on: the gradient at a position among those that it computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +45,11 @@ def trace(loss: torch.Tensor) -> Graph:
     to_leaves: dict[int, list[Edge]] = {}
     for node in nodes:
         for position, (target, _) in enumerate(node.next_functions):
-            if target is None:
+            if target is None or target in known:
                 continue
             if isinstance(target, _ACCUMULATES):
-                to_leaves.setdefault(id(target.variable), []).append(Edge(node, position))  # type: ignore[attr-defined]  # torch leaves it out of its stub
-            elif target not in known:
+                to_leaves.setdefault(id(target.variable), []).append((node, position))  # type: ignore[attr-defined]  # torch leaves it out of its stub
+            else:
                 known.add(target)
                 nodes.append(target)
     return Graph(nodes, to_leaves)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -28,6 +28,7 @@ from paramctl.tensors.values import TensorValues
 _BLOCK = 2**17
 """Elements that are multiplied at once."""
 _BEFORE = "something was added to the gradient before backward: forward runs one of its own"
+_ADDED = "added to the gradient that was there before"
 _THREADS = "forward runs modules in threads of its own, and what they do cannot be told apart"
 _INSIDE = (
     "something added to the gradient by a backward of its own: a reentrant checkpoint (use_reentrant=False shows its "
@@ -57,28 +58,17 @@ class _Contribution:
         self.heard = gradient if self.heard is None else self.heard + gradient
 
 
-@dataclass(slots=True, eq=False)
-class _Account:
-    """What is known of one parameter.
+class Ledger:
+    """The uses of some parameters over some passes; what is kept of a parameter stands under its index.
 
     Attributes:
-        before: its gradient before the first pass.
-        only: the node of its only use, which nobody listens to.
-        contributions: its uses otherwise.
-        unseen: why there is more in its gradient than its uses put there.
-        entry: what came out in the end.
+        _before: the gradient before the first pass, where there was one.
+        _only: the node of the only use, which nobody listens to.
+        _contributions: the uses otherwise.
+        _unseen: why there is more in the gradient than its uses put there.
+        _settled: what came out in the end.
 
     """
-
-    before: torch.Tensor | None
-    only: Node | None = None
-    contributions: list[_Contribution] = field(default_factory=list)
-    unseen: str | None = None
-    entry: Entry | None = None
-
-
-class Ledger:
-    """The uses of some parameters over some passes."""
 
     def __init__(self, net: nn.Module, parameters: Sequence[nn.Parameter], *, passes: int, with_values: bool) -> None:
         self._paths = Paths(net)
@@ -86,27 +76,31 @@ class Ledger:
         self._several_passes = passes > 1
         self._with_values = with_values
         self._timeline = Timeline()
-        self._accounts = [
-            _Account(None if each.grad is None else dense(each.grad.detach()).clone()) for each in parameters
-        ]
+        self._before = {
+            index: dense(each.grad.detach()).clone() for index, each in enumerate(parameters) if each.grad is not None
+        }
+        self._only: dict[int, Node] = {}
+        self._contributions: dict[int, list[_Contribution]] = defaultdict(list)
+        self._unseen: dict[int, str] = {}
+        self._settled: dict[int, Entry] = {}
 
     def open_pass(self, number: int, graph: Graph, timeline: Timeline) -> None:
         """Listen to the nodes that contribute to parameters in more than one way."""
         listening: dict[Node, list[tuple[int, _Contribution]]] = defaultdict(list)
         self._timeline = timeline
-        threads = _THREADS if self._paths.hold(timeline.elsewhere) else None
-        for parameter, account in zip(self._parameters, self._accounts, strict=True):
-            account.unseen = account.unseen or threads
-            listens = self._several_passes or account.before is not None
+        if self._paths.hold(timeline.elsewhere):
+            self._unseen = dict.fromkeys(range(len(self._parameters)), _THREADS)
+        for index, parameter in enumerate(self._parameters):
+            listens = self._several_passes or index in self._before
             if not listens and parameter.grad is not None:
-                account.unseen = _BEFORE
+                self._unseen[index] = _BEFORE
             uses = _by_use(graph.to_leaves.get(id(parameter), ()), timeline)
             if len(uses) == 1 and not listens:
-                account.only = uses[0][0].node
+                self._only[index] = uses[0][0][0]
                 continue
             for call, edges in enumerate(uses, start=1):
-                contribution = _Contribution(timeline.origin(edges[0].node), call, number, len(edges))
-                account.contributions.append(contribution)
+                contribution = _Contribution(timeline.origin(edges[0][0]), call, number, len(edges))
+                self._contributions[index].append(contribution)
                 for node, position in edges:
                     listening[node].append((position, contribution))
         for node, heard in listening.items():
@@ -114,34 +108,33 @@ class Ledger:
 
     def close_pass(self, number: int, times: Sequence[int]) -> None:
         """Hold against the uses of a pass how often something was added to each gradient in its backward."""
-        for account, arrived in zip(self._accounts, times, strict=True):
-            expected = account.only or any(each.pass_number == number for each in account.contributions)
-            if arrived > bool(expected):
-                account.unseen = _INSIDE
+        for index, arrived in enumerate(times):
+            listened = (each.pass_number == number for each in self._contributions.get(index, ()))
+            if arrived > (index in self._only or any(listened)):
+                self._unseen[index] = _INSIDE
 
     def settle(self, index: int, gradient: torch.Tensor) -> None:
         """Hold what was heard against a parameter's last gradient; it is not needed after that."""
-        account = self._accounts[index]
-        if account.contributions:
-            heard = [each for each in account.contributions if each.heard is not None]
-            misfit = _misfit(heard, gradient, account.before, self._parameters[index])
-            account.entry = Entry(None, misfit) if misfit else Entry([self._use(each, gradient) for each in heard])
-            account.contributions = []
+        contributions = self._contributions.pop(index, None)
+        if contributions:
+            heard = [each for each in contributions if each.heard is not None]
+            misfit = _misfit(heard, gradient, self._before.get(index), self._parameters[index])
+            uses = None if misfit else [self._use(each, gradient) for each in heard]
+            self._settled[index] = Entry(uses, misfit or (_ADDED if index in self._before else None))
 
     def entries(
         self, statistics: Sequence[Statistics | None], gradients: Sequence[torch.Tensor | None]
     ) -> Iterator[Entry]:
         """Yield the entry of each parameter; the arguments are its last gradient, measured and, with values, kept."""
-        for account, measured, gradient in zip(self._accounts, statistics, gradients, strict=True):
-            if account.unseen is not None:
-                yield Entry(None, account.unseen)
-            elif account.entry is not None:
-                before = None if account.before is None else "added to the gradient that was there before"
-                yield Entry(account.entry.uses, account.entry.note or before)
-            elif measured is None or account.only is None:
+        for index, (measured, gradient) in enumerate(zip(statistics, gradients, strict=True)):
+            if index in self._unseen:
+                yield Entry(None, self._unseen[index])
+            elif index in self._settled:
+                yield self._settled[index]
+            elif measured is None or index not in self._only:
                 yield Entry([])
             else:
-                yield Entry([self._only_use(account.only, measured, gradient)])
+                yield Entry([self._only_use(self._only[index], measured, gradient)])
 
     def _use(self, contribution: _Contribution, total: torch.Tensor) -> Use:
         heard = contribution.heard
@@ -159,15 +152,9 @@ class Ledger:
 
     def _only_use(self, node: Node, measured: Statistics, gradient: torch.Tensor | None) -> Use:
         origin = self._timeline.origin(node)
-        return Use(
-            module=self._module(origin),
-            op=origin.operation,
-            call=1,
-            pass_number=1,
-            norm=measured.norm,
-            cosine=1.0 if measured.norm > 0 and measured.is_finite else None,
-            values=TensorValues(gradient) if self._with_values and gradient is not None else None,
-        )
+        cosine = 1.0 if measured.norm > 0 and measured.is_finite else None
+        values = TensorValues(gradient) if self._with_values and gradient is not None else None
+        return Use(self._module(origin), origin.operation, 1, 1, measured.norm, cosine, values)
 
     def _module(self, origin: Origin) -> str | None:
         return None if origin.call is None else self._paths.of(origin.call)
@@ -178,10 +165,10 @@ def _by_use(edges: Sequence[Edge], timeline: Timeline) -> Sequence[Sequence[Edge
     if len(edges) == 1:
         return [edges]
     grouped: dict[tuple[bool, int], list[Edge]] = defaultdict(list)
-    for edge in sorted(edges, key=lambda edge: number_of(edge.node)):
-        number = number_of(edge.node)
+    for node, position in sorted(edges, key=lambda edge: number_of(edge[0])):
+        number = number_of(node)
         operation = timeline.operation_at(number)
-        grouped[operation is None, number if operation is None else operation].append(edge)
+        grouped[operation is None, number if operation is None else operation].append((node, position))
     return list(grouped.values())
 
 

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import re
 import sys
-import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from threading import get_ident
+from threading import RLock, get_ident
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.autograd.graph import Node
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
 from paramctl.tensors.collect import named_modules
 
 _next_number: Callable[[], int] = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]  # noqa: SLF001  only torch's own code has needed it
+_one_at_a_time = RLock()
+"""Held while `Module.__call__` is another one, so that each thread puts back what it found."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,13 +49,6 @@ class ModuleCall:
         before = self.caller.chain() if self.caller else []
         return [*before, self]
 
-    def of(self, module: nn.Module) -> ModuleCall | None:
-        """Return the innermost call of a module that was running, this one or one around it."""
-        call: ModuleCall | None = self
-        while call is not None and call.module is not module:
-            call = call.caller
-        return call
-
 
 class Origin(NamedTuple):
     """What made a node: the call that was running, None for code outside the model; and the operation's name."""
@@ -79,6 +72,7 @@ class Timeline:
     _switches: list[int] = field(default_factory=list)
     _calls: list[ModuleCall | None] = field(default_factory=list)
     _origins: dict[int, Origin] = field(default_factory=dict)
+    _names: dict[Callable[..., Any], str] = field(default_factory=dict)
 
     def note_operation(self, start: int, end: int, function: Callable[..., Any]) -> None:
         """Remember that a function made the nodes from `start` to before `end`."""
@@ -102,10 +96,15 @@ class Timeline:
         if known is not None:
             return known
         index = self.operation_at(number)
-        name = _node_name(node) if index is None else _function_name(self._operations[index][1])
+        name = _node_name(node) if index is None else self._name(self._operations[index][1])
         switch = bisect_right(self._switches, number) - 1
         self._origins[number] = origin = Origin(self._calls[switch] if switch >= 0 else None, name)
         return origin
+
+    def _name(self, function: Callable[..., Any]) -> str:
+        if function not in self._names:
+            self._names[function] = _function_name(function)
+        return self._names[function]
 
 
 def number_of(node: Node) -> int:
@@ -165,37 +164,41 @@ class _Operations(TorchFunctionMode):
 
 @contextmanager
 def _calls_noted(timeline: Timeline, watch: Watch | None) -> Iterator[None]:
+    """Note where calls of modules begin and end, by a `Module.__call__` that says so, as `torch.fx` traces them.
+
+    Global hooks would take twice as long, run before the module's own, and miss the end of a call that fails.
+    """
     thread = get_ident()
     running: ModuleCall | None = None
 
-    def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         nonlocal running
         if get_ident() != thread:
             timeline.elsewhere.add(id(module))
-            return
-        caller, running = running, ModuleCall(module, running, running.calls if running else 0)
+            return torchs_own(module, *args, **kwargs)
+        caller = running
+        running = this = ModuleCall(module, caller, caller.calls if caller else 0)
         if caller:
             caller.calls += 1
-        timeline.note_switch(running)
+        timeline.note_switch(this)
         if watch is not None:
-            watch.entered(running, inputs)
-
-    def leave(module: nn.Module, _: tuple[Any, ...], output: Any) -> None:
-        nonlocal running
-        call = running.of(module) if running and get_ident() == thread else None
-        if call is None:
-            return
-        running = call.caller
+            watch.entered(this, args)
+        try:
+            output = torchs_own(module, *args, **kwargs)
+        finally:
+            running = caller
+            timeline.note_switch(caller)
         if watch is not None:
-            watch.left(call, output)
-        timeline.note_switch(running)
+            watch.left(this, output)
+        return output
 
-    handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _one_at_a_time:
+        torchs_own = nn.Module.__call__
+        nn.Module.__call__ = call  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            nn.Module.__call__ = torchs_own  # type: ignore[method-assign]
 
 
 class Paths:
@@ -245,15 +248,12 @@ class Paths:
         return self._inside[id(caller)].get(id(call.module))
 
 
-@contextmanager
-def _not_compiled() -> Iterator[None]:
+def _not_compiled() -> AbstractContextManager[object]:
     """Run compiled code as it was written inside the block."""
     if "torch._dynamo" not in sys.modules:  # without it nothing can be compiled, and importing it takes seconds
-        yield
-        return
-    with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
-        warnings.filterwarnings("ignore", message="Using `torch.compile.module.` when there are global hooks")
-        yield
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def _node_name(node: Node) -> str:
