@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, TypeAlias
 
 from paramctl.checkpoints.reading import OpenFile, doubled
@@ -15,7 +15,9 @@ Pairs: TypeAlias = Sequence[tuple[str, Any]]
 _MAX_DEPTH: Final = 100
 
 
-def parse_object(file: OpenFile, content: bytes, start: int, what: str) -> Pairs:
+def parse_object(
+    file: OpenFile, content: bytes, start: int, what: str, made: Callable[[Pairs], Pairs] = tuple
+) -> Pairs:
     """Return the members of the object that a stretch of a file holds; objects inside are tuples of pairs, too.
 
     Args:
@@ -23,6 +25,7 @@ def parse_object(file: OpenFile, content: bytes, start: int, what: str) -> Pairs
         content: the stretch.
         start: the byte of the file at which it begins.
         what: what it is, for messages.
+        made: makes a tuple of the members of an object, the innermost first.
 
     Raises:
         ParamctlError: naming what is wrong, at which byte or under which key.
@@ -33,7 +36,7 @@ def parse_object(file: OpenFile, content: bytes, start: int, what: str) -> Pairs
     except UnicodeDecodeError as error:
         byte = content[error.start]
         raise file.wrong(f"the byte 0x{byte:02X} is not UTF-8", byte=start + error.start) from None
-    parsed = _parse(file, text, start, what)
+    parsed = _parse(file, text, start, what, made)
     if not isinstance(parsed, tuple):
         indent = len(text) - len(text.lstrip())
         raise file.wrong(f"{what} is {kind(parsed)}, not an object", byte=start + indent)
@@ -41,7 +44,7 @@ def parse_object(file: OpenFile, content: bytes, start: int, what: str) -> Pairs
     return parsed
 
 
-def _parse(file: OpenFile, text: str, start: int, what: str) -> Any:
+def _parse(file: OpenFile, text: str, start: int, what: str, made: Callable[[Pairs], Pairs]) -> Any:
     def at(position: int) -> int:
         return start + len(text[:position].encode())
 
@@ -49,7 +52,7 @@ def _parse(file: OpenFile, text: str, start: int, what: str) -> Any:
         raise file.wrong(f"{constant} is no JSON", byte=at(text.find(constant)))
 
     try:
-        return json.loads(text, object_pairs_hook=tuple, parse_constant=refuse)
+        return json.loads(text, object_pairs_hook=made, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise file.wrong(f"{what} is no JSON: {error.msg}", byte=at(error.pos)) from None
     except RecursionError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Final
 
 import typer
 
@@ -20,10 +22,12 @@ app = typer.Typer(
         "Exit codes: 0 done, 1 a check found something, 2 the command or its input is wrong, 3 a bug, 130 interrupted."
     ),
 )
-app.command("list")(listing.list_parameters)
-app.command("init")(init.init)
-app.command("shared")(shared.shared)
-app.command("grad")(grad.grad)
+_OF_A_MODEL: Final[Mapping[str, Callable[..., None]]] = MappingProxyType(
+    {"list": listing.list_parameters, "init": init.init, "shared": shared.shared, "grad": grad.grad}
+)
+"""The commands whose first parameter is MODEL."""
+for _name, _command in _OF_A_MODEL.items():
+    app.command(_name)(_command)
 app.command("schemes")(schemes.schemes)
 app.command("schema")(schema.schema)
 
@@ -41,3 +45,22 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+def call(words: Sequence[str]) -> None:
+    """Run what the words of a command line ask for.
+
+    A command that is told nothing but its MODEL is called as the function that it is: Typer has pydantic convert every
+    parameter, also what was not given, and importing that takes as long as all that a short listing does.
+
+    Raises:
+        ParamctlError: if the command finds its input wrong.
+        typer.Exit: with the exit code, where that is not 0.
+        SystemExit: where Typer has dealt with it.
+
+    """
+    match words:
+        case [name, model] if name in _OF_A_MODEL and not model.startswith("-"):
+            _OF_A_MODEL[name](model)
+        case _:
+            app(words, prog_name="paramctl")

@@ -67,12 +67,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words of the command line; those of the process if there are none.
     """
+    from typer import Exit
+
     from paramctl.cli.output import print_bug, print_error
 
     try:
-        from paramctl.cli.app import app
+        from paramctl.cli.app import call
 
-        app(arguments, prog_name="paramctl")
+        call(sys.argv[1:] if arguments is None else arguments)
+    except Exit as stop:
+        return stop.exit_code
     except ParamctlError as error:
         print_error(error)
         return BROKEN_INPUT

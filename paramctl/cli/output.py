@@ -118,7 +118,8 @@ def _problem_text(problem: Problem) -> str:
 
 def _print_error(text: str) -> None:
     if sys.stderr is not None:  # None where it was closed; print would then write to stdout
-        print(text, file=sys.stderr)  # noqa: T201  the one place that prints
+        with suppress(BrokenPipeError):  # whoever reads has seen enough
+            print(text, file=sys.stderr)  # noqa: T201  the one place that prints
 
 
 def _to_file(file: Path | None) -> Path | None:

@@ -32,20 +32,17 @@ def name_cells(names: Iterable[Sequence[str]], *, styled: bool) -> list[Cell]:
 
 
 def _dimmed_names(names: Iterable[Sequence[str]]) -> Iterator[Cell]:
-    above: list[str] = []
+    above = ""
     for name, *aliases in names:
-        parts = name.split(".")
-        common = 0
-        while common < min(len(parts), len(above)) - 1 and parts[common] == above[common]:
-            common += 1
-        above = parts
-        prefix = "".join(f"{part}." for part in parts[:common])
-        spans: tuple[Span, ...] = ((text.escape(prefix), DIM),) if prefix else ()
-        yield spans + _with_aliases(".".join(parts[common:]), aliases)
+        while not name.startswith(above):
+            above = above[: above.rfind(".", 0, -1) + 1]
+        prefix: tuple[Span, ...] = ((text.escape(above), DIM),) if above else ()
+        yield prefix + _with_aliases(name[len(above) :], aliases)
+        above = name[: name.rfind(".") + 1]
 
 
 def _with_aliases(name: str, aliases: Sequence[str]) -> tuple[Span, ...]:
-    return (text.escape(name), ""), *other_names(aliases)
+    return ((text.escape(name), ""), *other_names(aliases)) if aliases else ((text.escape(name), ""),)
 
 
 def other_names(names: Sequence[str]) -> Iterator[Span]:

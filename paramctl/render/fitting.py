@@ -83,7 +83,8 @@ def is_narrow(text: str) -> bool:
 
 def broken(cell: Cell, width: int) -> Cell:
     """Break the lines of a cell that are longer than a width; a cell with wide characters is left to Rich."""
-    if not is_narrow(plain(cell)):
+    text = plain(cell)
+    if ("\n" not in text and len(text) <= width) or not is_narrow(text):
         return cell
     lines = [piece for line in lines_of(cell) for piece in _broken_line(line, width)]
     if isinstance(cell, str):

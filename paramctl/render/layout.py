@@ -6,14 +6,15 @@ up by itself; a row that it cannot (wide characters, spaces at the end) it leave
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, zip_longest
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from paramctl.render.fitting import fit, is_ascii, is_narrow, lines_of
-from paramctl.render.table import GAP, Cell, Column, Span, TableData, plain, rich_table
+from paramctl.render.table import GAP, Cell, Column, Span, TableData, rich_table
 
 LONG = 200
 """The number of rows from which a table is lined up without Rich."""
@@ -55,56 +56,59 @@ def captured(console: Console, renderable: RenderableType, width: int | None = N
 
 def _body(data: TableData, widths: Sequence[int], console: Console, room: int) -> Iterator[str]:
     """Yield the lines of every row."""
-    pairs = list(zip(data.columns, widths, strict=True))
-    if all(map(is_ascii, data.columns)):  # none is too wide for its column: it would have been broken
-        form = GAP.join(f"%{'' if column.justify == 'right' else '-'}{width}s" for column, width in pairs) + "\n"
-        texts = map(form.__mod__, data.rows())
-        while piece := "".join(islice(texts, _AT_ONCE)):
-            yield piece
-        return
-    render = _span_renderer(console)
-    for row in data.rows():
-        lines = _row_lines(row, data.columns, widths)
-        if lines is None:
-            yield captured(console, rich_table(data.emptied(cells=row), widths, header=False), room)
-        else:
-            yield "".join("".join(map(render, line)) + "\n" for line in lines)
+    codes = _Codes(console)
+    columns = list(zip(data.columns, widths, strict=True))
+    rows: Iterator[str]
+
+    def in_several_lines(row: Sequence[Cell]) -> str:
+        lines: list[list[Any]] = [
+            [_text(spans, *column, codes) for spans, column in zip(line, columns, strict=True)]
+            for line in zip_longest(*map(lines_of, row), fillvalue=())
+        ]
+        if any(None in line for line in lines):
+            return captured(console, rich_table(data.emptied(cells=row), widths, header=False), room).removesuffix("\n")
+        return "\n".join(map(GAP.join, lines))
+
+    if all(map(is_ascii, data.columns)):
+        rows = map(GAP.join(_form(*column) for column in columns).__mod__, data.rows())
+    else:
+        lines = zip(*(_texts(*column, codes) for column in columns), strict=True)
+        pairs = zip(data.rows(), lines, strict=True)
+        rows = (in_several_lines(row) if None in line else GAP.join(line) for row, line in pairs)
+    while piece := list(islice(rows, _AT_ONCE)):
+        yield "\n".join(piece) + "\n"
 
 
-def _span_renderer(console: Console) -> Callable[[Span], str]:
-    """Return a function that writes a span with the ANSI codes that Rich would use."""
-    around: dict[str, tuple[str, str]] = {"": ("", "")}
-
-    def render(span: Span) -> str:
-        text, style = span
-        if style not in around:
-            before, _, after = captured(console, Text("x", style)).partition("x")
-            around[style] = (before, after.rstrip("\n"))
-        before, after = around[style]
-        return f"{before}{text}{after}"
-
-    return render
+def _form(column: Column, width: int) -> str:
+    return f"%{'' if column.justify == 'right' else '-'}{width}s"
 
 
-def _row_lines(row: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int]) -> list[list[Span]] | None:
-    """Line a row up, one list of spans for each line of text; None where only Rich knows how."""
-    cells = [_cell_lines(cell, width) for cell, width in zip(row, widths, strict=True)]
-    if None in cells:
+def _texts(column: Column, width: int, codes: _Codes) -> Iterator[str | None]:
+    """Yield each cell as wide as its column; None for one that takes several lines, or that only Rich can set."""
+    if is_ascii(column):  # none is too wide: it would have been broken
+        return map(_form(column, width).__mod__, column.cells)
+    return (_text(((cell, ""),) if isinstance(cell, str) else cell, column, width, codes) for cell in column.cells)
+
+
+def _text(spans: Iterable[Span], column: Column, width: int, codes: _Codes) -> str | None:
+    """Return a line of a cell as wide as its column; None for what only Rich can set: wide characters, a space last."""
+    text = drawn = ""
+    for piece, style in spans:
+        text += piece
+        drawn += codes[style] % piece if style and piece else piece
+    if "\n" in text or text.endswith(" ") or not is_narrow(text):
         return None
-    lines = []
-    for pieces in zip_longest(*(each or [] for each in cells), fillvalue=()):
-        spans: list[Span] = []
-        for piece, column, width in zip(pieces, columns, widths, strict=True):
-            if spans:
-                spans.append((GAP, ""))
-            space = (" " * (width - len(plain(tuple(piece)))), "")
-            spans += [space, *piece] if column.justify == "right" else [*piece, space]
-        lines.append([span for span in spans if span[0]])
-    return lines
+    space = " " * (width - len(text))
+    return space + drawn if column.justify == "right" else drawn + space
 
 
-def _cell_lines(cell: Cell, width: int) -> list[list[Span]] | None:
-    text = plain(cell)
-    if not is_narrow(text) or any(len(line) > width or line.endswith(" ") for line in text.split("\n")):
-        return None
-    return lines_of(cell)
+class _Codes(dict[str, str]):
+    """The form of a text in each style, with the ANSI codes that Rich would write around it."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def __missing__(self, style: str) -> str:
+        self[style] = captured(self._console, Text("%s", style), 2).rstrip("\n")
+        return self[style]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paramctl.analysis.listing import ListOptions
-from paramctl.analysis.sharing import MemorySurvey
 from paramctl.checkpoints.directory import DCP_METADATA, find_checkpoint
 from paramctl.checkpoints.kinds import SUFFIXES, read_checkpoint
 from paramctl.checkpoints.stored import Checkpoint
@@ -51,6 +50,8 @@ class CheckpointSource:
 
     def survey(self, *, dtype: str | None) -> Surveyed:
         """Tell what memory the tensors take once they are loaded; see `MemorySource`."""
+        from paramctl.analysis.sharing import MemorySurvey
+
         _check_dtype(dtype)
         spans = self.checkpoint.spans()
         records = [record._replace(span=spans.get(record.name)) for record in self.checkpoint.records]

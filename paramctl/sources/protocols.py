@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from paramctl.analysis.equality import Digests
 from paramctl.analysis.listing import ListOptions, Measure
-from paramctl.analysis.sharing import MemorySurvey
 from paramctl.errors import failure
 from paramctl.records import Inventory, ParameterRecord
 from paramctl.watching import Watch
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a listing looks for nothing that shares memory
+    from paramctl.analysis.equality import Digests
+    from paramctl.analysis.sharing import MemorySurvey
     from paramctl.tensors.building.built import BuiltModel
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file, save_model
 
 from paramctl.checkpoints.reading import opened
-from paramctl.checkpoints.safetensors import DTYPES, read_file, read_header
+from paramctl.checkpoints.safetensors import read_file
+from paramctl.checkpoints.safetensors_entries import DTYPES
+from paramctl.checkpoints.safetensors_header import read_header
 from paramctl.errors import ParamctlError
 
 
@@ -104,6 +106,7 @@ class TestWhatAFileHolds:
             b' \n{"__metadata__":null}\t ',
             {"a": {"shape": [1], "data_offsets": [0, 4], "dtype": "F32"}},
             {"a": entry(more=[1.5, None])},
+            {"a": entry(more=entry())},
             {"": entry()},
             {"b": entry(4, 8), "a": entry(0, 4)},
             {"a": entry(0, 0, shape=[0]), "b": entry()},
@@ -136,6 +139,12 @@ class TestWhatIsRefused:
             (framed(b'{"[":' + b"[" * 100_000), "byte 112: the header is nested too deeply"),
             (framed(b'{"\\ud800":' + json.dumps(entry()).encode() + b"}", bytes(4)), "\\ud800: this has half"),
             (framed({"__metadata__": {"a": 1}}), "__metadata__: 'a' is a number, not a text"),
+            (framed({"__metadata__": entry()}, bytes(4)), "__metadata__: 'shape' is a list, not a text"),
+            (framed({"__metadata__": entry() | {"shape": "1"}, "a": {}}), "__metadata__: 'data_offsets' is a list"),
+            (framed({"__metadata__": {"a": entry()}, "b": {}}, bytes(4)), "__metadata__: 'a' is an object, not"),
+            (framed(entry(), bytes(4)), "dtype: the entry is a text, not an object"),
+            (framed({"a": entry(dtype=entry())}, bytes(4)), "a: the dtype is an object, not a text"),
+            (framed({"a": [entry()], "b": {}}, bytes(4)), "a: the entry is a list, not an object"),
             (framed({"__metadata__": ["a"]}), "__metadata__: the metadata are a list, not an object"),
             (framed(b'{"__metadata__":{"a":"1","a":"2"}}'), "__metadata__: 'a' stands there twice"),
             (framed(b'{"__metadata__":{},"__metadata__":{}}'), "__metadata__: the header has this name twice"),
@@ -156,6 +165,8 @@ class TestWhatIsRefused:
                 "a: its offsets [0, 4] end behind the file, which holds 3 bytes of data",
             ),
             (framed({"a": entry(shape=[-1])}, bytes(4)), "a: [-1] is no shape"),
+            (framed({"a": entry(shape=[-1, -1])}, bytes(4)), "a: [-1, -1] is no shape"),
+            (framed({"a": entry() | {"shape": {}}}, bytes(4)), "a: an object is no shape"),
             (framed({"a": entry(shape=[1.0])}, bytes(4)), "a: [1.0] is no shape"),
             (framed({"a": entry(shape=[True])}, bytes(4)), "a: [True] is no shape"),
             (framed({"a": entry() | {"shape": "1"}}, bytes(4)), "a: a text is no shape"),

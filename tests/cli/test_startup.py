@@ -69,9 +69,23 @@ def test_what_can_be_answered_without_torch_is(words, code, process, write):
     assert "numpy" not in result.err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"]], ids=" ".join)
-def test_help_and_version_do_without_pydantic(words, process):
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["list", "x.safetensors"], ["shared", "x.safetensors"]], ids=" ".join
+)
+def test_what_has_no_options_to_convert_does_without_pydantic(words, process, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_file({"w": torch.ones(1)}, "x.safetensors")
     assert process(*words, code=TELL).err.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("model", ["example:mlp", "example:no", "x.safetensors", "", "list", "no_such_module:Net"])
+@pytest.mark.parametrize("command", ["list", "init", "shared", "grad", "schemes", "lst"])
+def test_a_command_that_is_given_its_model_alone_does_as_one_whose_options_are_parsed(
+    command, model, paramctl, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    save_file({"w": torch.ones(1)}, "x.safetensors")
+    assert paramctl(command, model) == paramctl(command, "--", model)
 
 
 @pytest.mark.parametrize("command", ["list", "shared"])

@@ -89,6 +89,14 @@ def test_both_layouts_are_equal_whatever_the_cells_hold(rows, width):
     assert "".join(table_text(data, target)) == by_rich(data, target)
 
 
+@pytest.mark.parametrize("justify", ["left", "right"])
+def test_both_layouts_treat_a_space_at_the_end_of_a_cell_alike(justify):
+    cells = ["b ", "c d ", " e", "é", (("f ", "dim"),), (("", "dim"), ("g", "")), *["123456"] * LONG]
+    data = TableData((Column("name", [str(i) for i in range(len(cells))]), Column("n", cells, justify, total="3")))
+    target = console(60, color=True)
+    assert "".join(table_text(data, target)) == by_rich(data, target)
+
+
 def test_a_long_table_comes_in_pieces():
     data = TableData((Column("name", [f"{i}.weight" for i in range(10_000)], folds=True),))
     head, *pieces = table_text(data, console(80, color=False))

@@ -15,7 +15,8 @@ from typing import Final, TypeAlias
 
 import torch
 
-from paramctl.checkpoints.safetensors import DTYPES, MAX_HEADER
+from paramctl.checkpoints.safetensors_entries import DTYPES
+from paramctl.checkpoints.safetensors_header import MAX_HEADER
 from paramctl.errors import failure
 from paramctl.render import text
 from paramctl.tensors.collect import bytes_of, dtype_name
