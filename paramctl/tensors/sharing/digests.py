@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from typing import Final
 
 import torch
 
 from paramctl.tensors.scratch import memory_of
-from paramctl.tensors.statistics import BLOCK
 from paramctl.tensors.threads import available_threads, in_order, one_thread_each
 
-_SIZE = 32
+BLOCK: Final = 2**16
+"""Elements that are hashed at once: what is copied of a tensor that is not contiguous."""
+_SIZE: Final = 32
 """Bytes of a digest: for two different tensors to have one, 2^128 would have to be compared."""
 
 

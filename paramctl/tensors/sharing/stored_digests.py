@@ -14,11 +14,10 @@ from paramctl.checkpoints.reading import opened
 from paramctl.checkpoints.stored import Checkpoint, Piece, contiguous_strides, span_of
 from paramctl.records import ITEM_SIZES, ParameterRecord, Shape
 from paramctl.tensors.sharing.digests import digests_of
-from paramctl.tensors.statistics import BLOCK
 from paramctl.tensors.stored import StoredReader, why_unreadable
 from paramctl.tensors.threads import Budget
 
-_AT_ONCE: Final = 2 * BLOCK
+_AT_ONCE: Final = 2**19
 """The elements that are read at once of a tensor that lies in its file as it is hashed."""
 _IN_SLABS: Final = 2**26
 """The bytes that all threads together hold of tensors that lie in another order, or in several parts."""

@@ -10,8 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramctl.tensors.sharing.digests import blocks_of, digest, digests_of
-from paramctl.tensors.statistics import BLOCK
+from paramctl.tensors.sharing.digests import BLOCK, blocks_of, digest, digests_of
 
 LARGE = torch.arange(3 * BLOCK, dtype=torch.float32)
 

@@ -6,9 +6,8 @@ from safetensors.torch import save_file
 
 from paramctl.checkpoints.kinds import read_checkpoint
 from paramctl.tensors.sharing import stored_digests
-from paramctl.tensors.sharing.digests import blocks_of, digest
+from paramctl.tensors.sharing.digests import BLOCK, blocks_of, digest
 from paramctl.tensors.sharing.stored_digests import digests_of_stored
-from paramctl.tensors.statistics import BLOCK
 
 
 def digests(path):
