@@ -13,6 +13,8 @@ from paramctl.records import ParameterRecord, Shape
 
 _MOST_PAIRED: Final = 50
 """For how many missing names a match is looked for; more are not shown."""
+_MOST_LIKENED: Final = 1000
+"""With how many unexpected names of its shape a missing one is compared."""
 _LEAST_LIKENESS: Final = 0.5
 _EXTRA_STATE: Final = "_extra_state"
 """Under which name torch stores what a module keeps beside its tensors."""
@@ -149,7 +151,7 @@ def _differences(missing: Mapping[str, Shape], unexpected: Mapping[str, Shape], 
 def _meant(name: str, alike: Sequence[str]) -> str | None:
     """Return the name that is the same but for what stands before it, else the one most like it, of those alike."""
     behind = (other for other in alike if other.endswith(f".{name}") or name.endswith(f".{other}"))
-    return next(behind, None) or next(iter(get_close_matches(name, alike, 1, _LEAST_LIKENESS)), None)
+    return next(behind, None) or next(iter(get_close_matches(name, alike[:_MOST_LIKENED], 1, _LEAST_LIKENESS)), None)
 
 
 def _prefix_hint(weights: Weights, missing: Collection[str], unexpected: Collection[str]) -> str | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from paramctl.errors import failure, nearest
+from paramctl.checkpoints.reading import clipped
+from paramctl.errors import failure, few, nearest
 from paramctl.records import ITEM_SIZES, Inventory, ModuleRecord, ParameterRecord, Shape, StorageSpan
 
 MAX_DIMENSIONS = 64
@@ -20,6 +22,8 @@ MAX_DEPTH = 200
 """The deepest nesting of modules that a tree shows, as in a spec."""
 MAX_MODULES = 1_000_000
 """The most modules that a tree shows."""
+_MOST_LIKENED = 1000
+"""With how many names a misspelt one is compared."""
 
 
 class Piece(NamedTuple):
@@ -92,8 +96,8 @@ class Checkpoint:
                 inside[first] = record_of(first, record.shape, record.dtype, tuple(names[1:]))
                 originals[first] = record.name
         if not inside:
-            parts = {each.name.partition(".")[0] for each in self.records}
-            hint = nearest(key, parts) or f"they begin with {', '.join(sorted(parts)[:8])}"
+            parts = dict.fromkeys(clipped(each.name.partition(".")[0]) for each in self.records)
+            hint = nearest(key, islice(parts, _MOST_LIKENED)) or f"they begin with {few(list(parts), 8)}"
             raise failure(f"no name in {name} begins with {prefix!r}", where="--key", hint=hint)
         return Checkpoint(
             records=list(inside.values()),

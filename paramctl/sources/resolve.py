@@ -138,6 +138,8 @@ def open_model(
         if suffix is None or "://" in model:
             raise no_spec(model)
         if not asked.path.exists():
+            if asked.path.is_symlink():
+                raise failure(f"{model} is a link that leads to no file", where="MODEL")
             raise failure(f"there is no file {model}", where="MODEL", hint=_nearby(asked.path))
     except OSError as error:
         raise failure(f"cannot read {model}: {error.strerror}", where="MODEL") from error
