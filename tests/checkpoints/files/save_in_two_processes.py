@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -48,7 +49,8 @@ def work(rank, directory):
     optimizer.step()
     weights, moments = get_state_dict(model, optimizer)
     dcp.save({"model": weights, "optim": moments}, checkpoint_id=directory / "fsdp")
-    dist.destroy_process_group()
+    dist.barrier()
+    os._exit(0)  # gloo's threads abort a process that ends while the other one closes its connections
 
 
 if __name__ == "__main__":
