@@ -26,21 +26,15 @@ def in_model_order(records: Sequence[ParameterRecord], runs: int = 1) -> Sequenc
     names = [record.name for record in records]
     if sum(map(gt, names, names[1:])) >= runs:
         return records
-    modules = [record.module for record in records]
-    keys = _padded(modules)
+    padded = _Padded()
+    split = (record.module.rpartition(".") for record in records)  # many modules have the same parent
+    keys = [padded[parent] + dot + padded[last] for parent, dot, last in split]
     return [records[i] for i in sorted(range(len(names)), key=keys.__getitem__)]
 
 
-def _padded(paths: Sequence[str]) -> list[str]:
-    """Return paths whose numbers are sorted as numbers when they are sorted as texts.
+class _Padded(dict[str, str]):
+    """Dotted texts, and how their numbers are written so that they are sorted as numbers; each is looked at once."""
 
-    What several of them begin or end with is looked at once.
-    """
-    split = [path.rpartition(".") for path in paths]
-    parents = {parent: ".".join(map(_padded_part, parent.split("."))) for parent in {parent for parent, _, _ in split}}
-    lasts = {last: _padded_part(last) for last in {last for _, _, last in split}}
-    return [f"{parents[parent]}{dot}{lasts[last]}" for parent, dot, last in split]
-
-
-def _padded_part(part: str) -> str:
-    return part.zfill(_DIGITS) if part.isdigit() else part
+    def __missing__(self, text: str) -> str:
+        self[text] = ".".join(part.zfill(_DIGITS) if part.isdigit() else part for part in text.split("."))
+        return self[text]

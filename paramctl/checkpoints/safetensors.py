@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import repeat
 from pathlib import Path
 
@@ -39,10 +40,13 @@ def read_file(path: Path, name: str) -> Checkpoint:
     with opened(path, name) as file:
         header = read_header(file)
     records = in_model_order(records_of(header), len(set(header.dtypes)))
-    places = dict(zip(header.names, range(len(header.names)), strict=True))
+
+    @cache
+    def places() -> dict[str, int]:  # a listing asks for none
+        return {each: i for i, each in enumerate(header.names)}
 
     def locate(tensor: str) -> tuple[Piece, ...]:
-        i = places[tensor]
+        i = places()[tensor]
         return (contiguous_piece(path, header.starts[i], header.shapes[i], header.dtypes[i]),)
 
     return Checkpoint(records=records, locate=locate)

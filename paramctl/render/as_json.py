@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Final
 
 from paramctl.reports.base import Report
+
+_dumps: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+"""`json.dumps` would make an encoder for every row."""
 
 
 def render(report: Report) -> Iterator[str]:
@@ -27,7 +31,3 @@ def _lines(rows: Iterator[object]) -> Iterator[str]:
         yield f"{separator}    {_dumps(row)}"
         separator = ",\n"
     yield "[]" if separator == "[\n" else "\n  ]"
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -18,6 +18,8 @@ _NESTED: Final[Mapping[str, Sequence[str]]] = {
 }
 """The fields that become columns of their own, such as ``stats.mean``, also in a row that has none of them."""
 
+_dumps: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
 
 def flat_rows(report: Report) -> Iterator[list[str]]:
     """Yield the header, then a list of texts for each row; the name comes first."""
@@ -46,6 +48,8 @@ def _texts(name: str, value: Any) -> list[str]:
 
 def _text(value: Any) -> str:
     """Write a value: text as it is, nothing for None, everything else as JSON does."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if isinstance(value, str):
+        return value
+    if type(value) is int:  # no bool; most of the others are
+        return str(value)
+    return "" if value is None else _dumps(value)

@@ -69,14 +69,15 @@ class TestWhatAFileHolds:
             assert content == tensor.numpy().tobytes()
             assert (piece.shape, piece.strides) == (tuple(tensor.shape), tensor.stride())
 
-    def test_numbers_count_where_names_were_sorted_as_texts(self, tmp_path):
-        names = [f"h.{i}.{attribute}" for i in range(12) for attribute in ("bias", "weight")]
+    @pytest.mark.parametrize("inside", ["", ".attn", ".experts.0"])
+    def test_numbers_count_where_names_were_sorted_as_texts(self, inside, tmp_path):
+        names = [f"h.{i}{inside}.{attribute}" for i in range(12) for attribute in ("bias", "weight")]
         tensors = {name: torch.zeros(1, dtype=torch.float16 if "bias" in name else torch.float32) for name in names}
         save_file(tensors, tmp_path / "x.safetensors")
         in_file = list(safetensors.deserialize((tmp_path / "x.safetensors").read_bytes()))
         assert len(in_file) == 24
         records = read_file(tmp_path / "x.safetensors", "x").records
-        assert [each.module for each in records] == [f"h.{i}" for i in range(12) for _ in range(2)]
+        assert [each.module for each in records] == [f"h.{i}{inside}" for i in range(12) for _ in range(2)]
 
     def test_a_file_that_is_not_sorted_keeps_its_order(self, tmp_path):
         names = ["h.10.weight", "h.10.bias", "h.9.weight", "h.9.bias"]
