@@ -43,7 +43,8 @@ from paramctl.tensors.gradients.preserving import left_as_found
 from paramctl.tensors.gradients.rows import make_grad_report
 from paramctl.tensors.initializing.defaults import record_programs
 from paramctl.tensors.initializing.materialize import plan_drawings
-from paramctl.tensors.initializing.targets import describe_initialized, notes_on_untouched
+from paramctl.tensors.initializing.producing import drop, produce
+from paramctl.tensors.initializing.targets import notes_on_untouched
 from paramctl.tensors.sharing.digests import blocks_of, digests_of
 from paramctl.tensors.sharing.surveying import find_tensors, survey_tensors
 from paramctl.tensors.sharing.survival import try_ties
@@ -125,8 +126,8 @@ def initialize(
 ) -> Initialization:
     """Initialise the parameters of a module in place, unrecorded by autograd, as `paramctl init` does.
 
-    A rule that does not fit is refused before anything is changed. Functions of your own run on one parameter after the
-    other, so that one that raises leaves the parameters before changed, and the one that it was given as it left it.
+    A rule that does not fit is refused before anything is changed. Functions of your own run first, on one parameter
+    after the other: one that raises leaves what they have changed before, and the parameter that it was given as it is.
 
     Args:
         module: the module.
@@ -151,10 +152,7 @@ def initialize(
     wanted = [] if scheme is None else [_rule(None, scheme)]
     wanted += [_rule(glob, each) for glob, each in checks.check_rules(rules)]
     drawings, notes = plan_drawings(module, record_programs(module), wanted, seed, fan=fan)
-    rows = []
-    for drawing in drawings:
-        drawn = drawing.draw(seed)
-        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values, hist=hist))
+    rows = produce(drawings, seed, drop, with_values=values, hist=hist)
     notes += notes_on_untouched(drawings)
     notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     report = InitReport(

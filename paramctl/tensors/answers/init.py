@@ -79,7 +79,8 @@ def initialize(
         make = partial(produce_as_script, tensors=list(net.parameters()))
         ensure_fits(bytes_of_script(drawings, copies=copies), "the values")
     else:
-        ensure_fits(bytes_needed(drawings, copies=copies), "the values")
+        kept = copies * sum(bytes_of(drawing.tensor) for drawing in drawings)
+        ensure_fits(bytes_needed(drawings, kept=kept), "the values")
     tensors = {id(tensor): made for tensor, made in zip(_tensors(built.net), _tensors(net), strict=True)}
     target = None if out is None else plan_target(out, tensors, names, max_shard_size)
     with (

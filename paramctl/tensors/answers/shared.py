@@ -52,7 +52,7 @@ def _digests(built: BuiltModel, surveyed: MemorySurvey, seed: int, notes: list[s
     drawings, rule_notes = plan_drawings(built.net, built.programs, built.rules, seed)
     notes += rule_notes
     wanted = [drawing for drawing in drawings if _name(drawing) in names]
-    ensure_fits(bytes_needed(wanted, copies=0), "the values")
+    ensure_fits(bytes_needed(wanted), "the values")
     on_meta = [drawing for drawing in wanted if drawing.tensor.is_meta]
     found = digests_of((_name(each), _blocks(each, seed)) for each in on_meta if each.is_blockwise)
     found |= {_name(each): digest(_blocks(each, seed)) for each in on_meta if not each.is_blockwise}
