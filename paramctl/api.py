@@ -32,6 +32,7 @@ from paramctl.tensors.building.live import (
     check_python,
     check_shapes,
     check_type,
+    named_parameters,
     named_tensors,
 )
 from paramctl.tensors.building.live_failures import explainer
@@ -146,7 +147,7 @@ def initialize(
     """
     check_module(module)
     check_python(module)
-    check_memory(module.named_parameters())
+    check_memory(named_parameters(module))
     seed = checks.check_seed(seed)
     checks.check_word(fan, get_args(FanRule), "fan")
     wanted = [] if scheme is None else [_rule(None, scheme)]
@@ -209,7 +210,7 @@ def find_shared(
     surveyed = survey_tensors(held, every=by_value)
     digests: Digests | None = None
     if by_value:
-        tensors = dict(module.named_parameters())
+        tensors = dict(named_parameters(module))
         compared = [(record.name, tensors[record.name]) for record in comparable(surveyed.records)]
         check_memory(compared)
         digests = digests_of((name, blocks_of(each)) for name, each in compared if each.layout is torch.strided)
@@ -217,7 +218,7 @@ def find_shared(
     if survival:
         report = replace(report, survival=try_ties(module, surveyed, report.ties))
     with checks.in_words_of_python():
-        return Sharing.of(with_expectations(report, options, dict(module.named_parameters(remove_duplicate=False))))
+        return Sharing.of(with_expectations(report, options, dict(named_parameters(module))))
 
 
 def gradients(

@@ -12,7 +12,7 @@ from paramctl.analysis.planning import plan
 from paramctl.fans import FanRule
 from paramctl.rules import InitRule
 from paramctl.tensors import streams
-from paramctl.tensors.collect import take_inventory
+from paramctl.tensors.collect import distinct_parameters, take_inventory
 from paramctl.tensors.initializing.defaults import Programs, run_program
 from paramctl.tensors.initializing.drawing import Drawing
 from paramctl.tensors.initializing.init_functions import with_function
@@ -34,7 +34,7 @@ def plan_drawings(
         ParamctlError: if a function cannot be imported, or if an exact rule does not fit a parameter that it reaches.
 
     """
-    parameters = list(net.parameters())
+    parameters = distinct_parameters(net)
     records = take_inventory(net).parameters
     targets = [
         init_target(net, record, parameter, programs, fan)
