@@ -32,6 +32,7 @@ from paramctl.tensors.building.live import (
     check_python,
     check_shapes,
     check_type,
+    named_parameters,
     named_tensors,
 )
 from paramctl.tensors.building.live_failures import explainer
@@ -43,7 +44,8 @@ from paramctl.tensors.gradients.preserving import left_as_found
 from paramctl.tensors.gradients.rows import make_grad_report
 from paramctl.tensors.initializing.defaults import record_programs
 from paramctl.tensors.initializing.materialize import plan_drawings
-from paramctl.tensors.initializing.targets import describe_initialized, notes_on_untouched
+from paramctl.tensors.initializing.producing import drop, produce
+from paramctl.tensors.initializing.targets import notes_on_untouched
 from paramctl.tensors.sharing.digests import blocks_of, digests_of
 from paramctl.tensors.sharing.surveying import find_tensors, survey_tensors
 from paramctl.tensors.sharing.survival import try_ties
@@ -125,8 +127,8 @@ def initialize(
 ) -> Initialization:
     """Initialise the parameters of a module in place, unrecorded by autograd, as `paramctl init` does.
 
-    A rule that does not fit is refused before anything is changed. Functions of your own run on one parameter after the
-    other, so that one that raises leaves the parameters before changed, and the one that it was given as it left it.
+    A rule that does not fit is refused before anything is changed. Functions of your own run first, on one parameter
+    after the other: one that raises leaves what they have changed before, and the parameter that it was given as it is.
 
     Args:
         module: the module.
@@ -145,16 +147,13 @@ def initialize(
     """
     check_module(module)
     check_python(module)
-    check_memory(module.named_parameters())
+    check_memory(named_parameters(module))
     seed = checks.check_seed(seed)
     checks.check_word(fan, get_args(FanRule), "fan")
     wanted = [] if scheme is None else [_rule(None, scheme)]
     wanted += [_rule(glob, each) for glob, each in checks.check_rules(rules)]
     drawings, notes = plan_drawings(module, record_programs(module), wanted, seed, fan=fan)
-    rows = []
-    for drawing in drawings:
-        drawn = drawing.draw(seed)
-        rows.append(describe_initialized(drawing, drawn.clone() if values else drawn, with_values=values, hist=hist))
+    rows = produce(drawings, seed, drop, with_values=values, hist=hist)
     notes += notes_on_untouched(drawings)
     notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     report = InitReport(
@@ -211,7 +210,7 @@ def find_shared(
     surveyed = survey_tensors(held, every=by_value)
     digests: Digests | None = None
     if by_value:
-        tensors = dict(module.named_parameters())
+        tensors = dict(named_parameters(module))
         compared = [(record.name, tensors[record.name]) for record in comparable(surveyed.records)]
         check_memory(compared)
         digests = digests_of((name, blocks_of(each)) for name, each in compared if each.layout is torch.strided)
@@ -219,7 +218,7 @@ def find_shared(
     if survival:
         report = replace(report, survival=try_ties(module, surveyed, report.ties))
     with checks.in_words_of_python():
-        return Sharing.of(with_expectations(report, options, dict(module.named_parameters(remove_duplicate=False))))
+        return Sharing.of(with_expectations(report, options, dict(named_parameters(module))))
 
 
 def gradients(

@@ -150,9 +150,17 @@ class TestInitialising:
         def fails_(tensor):
             raise ValueError("no")
 
+        before = net[2].bias.tolist()
         with pytest.raises(paramctl.ParamctlError, match=r"fails_ on 2\.weight failed: ValueError: no"):
-            paramctl.initialize(net, rules={"0.*": "ones", "2.weight": fails_})
+            paramctl.initialize(net, rules={"0.*": nn.init.ones_, "2.weight": fails_, "2.bias": nn.init.ones_})
         assert net[0].bias.tolist() == [1.0] * 3
+        assert net[2].bias.tolist() == before
+
+    def test_a_module_made_in_inference_mode_is_initialised_there(self):
+        with torch.inference_mode():
+            net = nn.Sequential(*[nn.Linear(2, 2) for _ in range(9)])
+            paramctl.initialize(net, "constant:val=3")
+        assert {each.weight.sum().item() for each in net} == {12.0}
 
     def test_a_function_is_a_scheme(self, net):
         def halves_(tensor):

@@ -40,6 +40,10 @@ def no_spec(model: str) -> ParamctlError:
         top = reference.dotted.partition(".")[0]
         dotted, _, last = model.rpartition(".")
         hint = f"it is looked for in {Path.cwd()} and among the installed packages"
+        module = Path(f"{model.replace('.', '/')}.py")
+        if not colon and module.is_file():
+            hint = _in_file(str(module), model)
+            return failure(f"{model} is a module; which name in it?", where="MODEL", hint=hint)
         if not colon and is_importable(top):
             return failure(f"{model} names nothing in a module", where="MODEL", hint=f"write {dotted}:{last}")
         if colon:
@@ -47,14 +51,15 @@ def no_spec(model: str) -> ParamctlError:
     return failure(f"cannot tell what model {model!r} is", where="MODEL", hint=likely or _misspelt(model) or _KINDS)
 
 
-def _in_file(file: str) -> str:
-    """Return the hint that tells what can be named in a Python file."""
+def _in_file(file: str, place: str | None = None) -> str:
+    """Return the hint that tells what can be named in a Python file, which MODEL calls `place` if not by its path."""
     from paramctl.sources.python import names_in
 
     names = names_in(file)
+    place = place or file
     if not names:
-        return f"write {file}:NAME, where NAME is a model, its class, or a function that returns one"
-    return f"it defines {', '.join(names[:8])}{', …' * bool(names[8:])}: write {file}:{names[0]}"
+        return f"write {place}:NAME, where NAME is a model, its class, or a function that returns one"
+    return f"it defines {', '.join(names[:8])}{', …' * bool(names[8:])}: write {place}:{names[0]}"
 
 
 def _beside(model: str) -> str | None:

@@ -160,6 +160,8 @@ class ArgumentReader:
         return {name: self.plain(value, step(path, name)) for name, (_, value) in node.entries.items()}
 
 
+QUOTE: Final = "put it in quotes"
+"""What is said of a plain scalar that is no string where a string is wanted."""
 _SCALAR = parse_type("int | float | bool | str | None")
 
 
@@ -197,6 +199,8 @@ def _type_hint(kind: ArgumentType, node: Node) -> str | None:
         return nearest(text.removeprefix("torch."), ITEM_SIZES) or f"one of {', '.join(ITEM_SIZES)}"
     if kind.allows("int", "float") and not node.plain:
         return "a number is written without quotes"
+    if kind.allows("str") and node.plain:
+        return QUOTE
     choices = [str(choice) for each in kind.alternatives for choice in each.choices]
     return nearest(text, choices) if choices else None
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Final, NoReturn
 
 from paramctl.errors import ParamctlError, Problem, failure
-from paramctl.spec.arguments import ArgumentReader
+from paramctl.spec.arguments import QUOTE, ArgumentReader
 from paramctl.spec.document import Document, Node, ScalarNode, compose
 from paramctl.spec.model import Argument
 from paramctl.spec.reading import Mistakes
@@ -64,7 +64,11 @@ def bind_given(signature: LayerSignature, given: Mapping[str, Node]) -> dict[str
     reader = ArgumentReader(mistakes, is_layer=lambda _: False, read_layer=_never)
     keywords = {key: (ScalarNode(key, True, 0, 0), node) for key, node in given.items()}
     call = reader.bind(replace(signature, parameters=optional), WrittenLayer(root, None, [], keywords, ()))
-    problems += [replace(each, where=_WHERE, path=None) for each in mistakes.found]
+    quoted = "put it in quotes inside the shell's: --arg 'NAME=\"3\"'"
+    problems += [
+        replace(each, where=_WHERE, path=None, hint=quoted if each.hint == QUOTE else each.hint)
+        for each in mistakes.found
+    ]
     if problems or call is None:
         raise ParamctlError(*problems)
     return dict(call.keywords)
@@ -73,6 +77,9 @@ def bind_given(signature: LayerSignature, given: Mapping[str, Node]) -> dict[str
 def usage(signature: LayerSignature) -> str:
     """Write a call with what must be given and what may be: ``Net(width, depth=2)``."""
     shown = [each.name if each.required else f"{each.name}={each.default!r}" for each in signature.parameters]
+    by_keyword = [each.keyword_only for each in signature.parameters]
+    if True in by_keyword and not signature.more_positional:
+        shown.insert(by_keyword.index(True), "*")
     return f"{signature.name}({', '.join(shown)})"
 
 

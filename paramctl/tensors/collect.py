@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from paramctl.records import Inventory, Kind, ModuleRecord, ParameterRecord
+from paramctl.errors import ParamctlError, failure
+from paramctl.records import Inventory, Kind, ModuleRecord, ParameterRecord, join
 
 
 def take_inventory(root: nn.Module) -> Inventory:
@@ -26,6 +27,25 @@ def take_inventory(root: nn.Module) -> Inventory:
         _note(parameters, module._parameters, path, module, type_name)  # noqa: SLF001
         _note(buffers, module._buffers, path, module, type_name)  # noqa: SLF001
     return Inventory(_records(parameters, "parameter"), _records(buffers, "buffer"), tuple(modules))
+
+
+def distinct_parameters(root: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of a module, each once, in the order of its inventory.
+
+    A class may override `parameters()`, to hand an optimizer the trainable ones alone, say.
+    """
+    return _distinct(root, "_parameters")
+
+
+def distinct_tensors(root: nn.Module) -> list[torch.Tensor]:
+    """Return the parameters and the buffers of a module, each once."""
+    return [*distinct_parameters(root), *_distinct(root, "_buffers")]
+
+
+def _distinct(root: nn.Module, slots: str) -> list[Any]:
+    _, modules = places_of_modules(root)
+    held = (tensor for module in modules for tensor in getattr(module, slots).values() if tensor is not None)
+    return list({id(tensor): tensor for tensor in held}.values())
 
 
 class _Found(NamedTuple):
@@ -85,10 +105,17 @@ def places_of_modules(root: nn.Module) -> tuple[list[str], list[nn.Module]]:
     """Return the paths of every place of a module, as `named_modules` orders them, and the module at each.
 
     Torch's own `named_modules` makes a generator for each module, and takes three times as long.
+
+    Raises:
+        ParamctlError: if a module holds itself, or modules are nested deeper than Python calls functions.
+
     """
     paths: list[str] = []
     modules: list[nn.Module] = []
-    _walk(root, "", paths, modules)
+    try:
+        _walk(root, "", paths, modules)
+    except RecursionError as error:
+        raise _endless(root) from error
     return paths, modules
 
 
@@ -103,6 +130,28 @@ def _walk(module: nn.Module, path: str, paths: list[str], modules: list[nn.Modul
             else:
                 paths.append(prefix + name)
                 modules.append(child)
+
+
+def _endless(root: nn.Module) -> ParamctlError:
+    """Make the error for a walk that came to no end, or deeper than Python follows."""
+    above = {id(root): ""}
+    done: set[int] = set()
+    pending = [("", root, iter(list(root._modules.items())))]  # noqa: SLF001  as in the walk
+    while pending:
+        path, module, children = pending[-1]
+        name, child = next(children, ("", None))
+        if child is not None and id(child) in above:
+            owner = above[id(child)] or "the model itself"
+            hint = "what stands in a tuple is referred to and not registered: self.parent = (parent,)"
+            return failure(f"{join(path, name)} is {owner}, which holds it: no walk through the model ends", hint=hint)
+        if child is not None and id(child) not in done:
+            above[id(child)] = join(path, name)
+            pending.append((join(path, name), child, iter(list(child._modules.items()))))  # noqa: SLF001
+        elif not name:
+            pending.pop()
+            done.add(id(module))
+            del above[id(module)]
+    return failure("the modules are nested too deeply", hint="torch itself cannot walk through them")
 
 
 def module_at(root: nn.Module, path: str) -> nn.Module:

@@ -103,7 +103,7 @@ def measure(tensor: torch.Tensor, *, threads: int | None = None, hist: bool = Fa
     The result does not depend on the number of threads: blocks are merged in order.
 
     Args:
-        tensor: a dense tensor with values.
+        tensor: a tensor with values; a sparse one is measured with its zeros.
         threads: how many threads measure blocks; None for as many as there are cores for this process.
         hist: whether the elements are counted by their size, too.
 
@@ -113,7 +113,8 @@ def measure(tensor: torch.Tensor, *, threads: int | None = None, hist: bool = Fa
     """
     if tensor.dtype not in MEASURED:
         return None
-    flat = _flat(tensor.detach())
+    elements = tensor.detach()
+    flat = _flat(elements if elements.layout is torch.strided else elements.to_dense())
     if flat.numel() <= _UNTHREADED:
         return measure_block(flat, Scratch(), hist=hist).statistics()
     blocks = -(-flat.numel() // BLOCK)

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar
 
 import torch
@@ -31,6 +31,7 @@ class _Limit(threading.local):
 
     def __init__(self) -> None:
         self.depth = 0
+        self.inference = ExitStack()
 
 
 _limit = _Limit()
@@ -61,9 +62,10 @@ def one_thread() -> Iterator[None]:
             torch.set_num_threads(_Limit.before)
 
 
-def _keep_one_thread() -> None:
-    """Keep torch to one thread on a worker for as long as it lives."""
+def _keep_one_thread(inference: bool) -> None:  # noqa: FBT001  a pool passes it by position
+    """Keep torch to one thread on a worker for as long as it lives, and in the inference mode of its caller."""
     _limit.depth = 1
+    _limit.inference.enter_context(torch.inference_mode(inference))
     torch.set_num_threads(1)
 
 
@@ -71,7 +73,7 @@ def _keep_one_thread() -> None:
 def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Give a pool of workers, on each of which torch's operations run on that thread alone."""
     with one_thread():
-        pool = ThreadPoolExecutor(workers, initializer=_keep_one_thread)
+        pool = ThreadPoolExecutor(workers, initializer=_keep_one_thread, initargs=(torch.is_inference_mode_enabled(),))
         try:
             yield pool
         finally:

@@ -25,6 +25,8 @@ class TensorValues:
     def nested(self) -> NestedValues:
         """Return all elements, nested like the shape; None for what is not finite."""
         tensor = self.tensor.detach().cpu()
+        if tensor.layout is not torch.strided:
+            tensor = tensor.to_dense()
         if tensor.is_floating_point() and tensor.dtype not in {torch.float32, torch.float64}:
             tensor = tensor.to(torch.float64)
         return _plain(tensor.tolist())

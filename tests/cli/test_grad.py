@@ -147,7 +147,7 @@ def test_a_model_too_large_is_refused_before_it_is_allocated(paramctl, monkeypat
     result = paramctl("grad", "example:llama2_70b", "--input-shape", "1,8", "--fill", "randint(0,9)")
     assert result.code == 2
     assert result.err == (
-        "error: parameters, gradients and the input would take 258 GiB of memory (276,955,168,800 bytes); "
+        "error: parameters, gradients and the input would take 257 GiB of memory (275,906,592,800 bytes); "
         "2.0 GiB are available (2,147,483,648 bytes)\n"
     )
 

@@ -272,7 +272,7 @@ class TestMemory:
 
     @pytest.mark.parametrize(
         ("option", "needed"),
-        [("--values", "85.9 KiB of memory (88,008 bytes)"), ("--stats", "39.1 KiB of memory (40,000 bytes)")],
+        [("--values", "82.0 KiB of memory (84,000 bytes)"), ("--stats", "39.1 KiB of memory (40,000 bytes)")],
     )
     def test_values_that_do_not_fit_are_refused(self, option, needed, paramctl, write, monkeypatch):
         monkeypatch.setattr(memory, "available_bytes", lambda: 39_999)
@@ -280,6 +280,12 @@ class TestMemory:
         assert (result.code, result.out) == (2, "")
         assert result.err == f"error: the values would take {needed}; 39.1 KiB are available (39,999 bytes)\n"
         assert paramctl("list", "spec.yaml").code == 0
+
+    def test_values_that_are_not_shown_take_no_memory(self, paramctl, write, monkeypatch):
+        monkeypatch.setattr(memory, "available_bytes", lambda: 39_999)
+        spec = write(self.SPEC)
+        for name in ("0.bias", "2.running_mean"):
+            assert paramctl("list", spec, "--values", "--buffers", "--include", name).code == 0
 
     def test_statistics_hold_one_parameter_at_a_time(self, paramctl, write, monkeypatch):
         monkeypatch.setattr(memory, "available_bytes", lambda: 40_000)

@@ -116,6 +116,50 @@ class TestList:
         assert rows[1]["values"] == [0.5, 0.5, 0.5]
         assert rows[2]["stats"]["mean"] == 0.25
 
+    def test_a_sparse_parameter_is_measured_and_no_scheme_fills_it(self, report, paramctl, write):
+        write(
+            "import torch\nclass Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            "        self.w = torch.nn.Parameter(torch.eye(3).to_sparse())\n",
+            "sparse.py",
+        )
+        (row,) = report("list", "sparse.py:Net", "--values", "--stats")["parameters"]
+        assert (row["values"], row["stats"]["zeros"]) == ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 6)
+        refused = paramctl("init", "sparse.py:Net", "--scheme", "normal")
+        assert (refused.code, refused.err) == (2, "error: --scheme: w is sparse_coo, and schemes fill dense tensors\n")
+
+    def test_a_class_that_hands_out_some_of_its_parameters_is_listed_with_all(self, report, write):
+        write(
+            "from torch import nn\nclass Net(nn.Sequential):\n    def __init__(self):\n"
+            "        super().__init__(nn.Linear(2, 1), nn.Linear(1, 1))\n        self[0].requires_grad_(False)\n"
+            "    def named_parameters(self, *words, **options):\n"
+            "        yield from (each for each in super().named_parameters(*words, **options) if each[1].requires_grad)\n",
+            "some.py",
+        )
+        names = ["0.weight", "0.bias", "1.weight", "1.bias"]
+        for words in (
+            ("list",),
+            ("list", "--stats"),
+            ("init", "--scheme", "ones"),
+            ("init", "--rng", "torch"),
+            ("grad", "--input", "3,2"),
+        ):
+            rows = report(words[0], "some.py:Net", *words[1:])["parameters"]
+            assert [row["name"] for row in rows] == names
+        assert report("shared", "some.py:Net", "--by-value")["totals"]["numel"] == 5
+
+    @pytest.mark.parametrize("command", ["list", "shared", "init"])
+    def test_a_model_that_holds_itself_is_told_where(self, command, paramctl, write):
+        write(
+            "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            "        self.body = nn.Sequential(nn.Linear(2, 1), nn.Sequential())\n        self.body[1].parent = self.body\n"
+            "def deep(net=nn.ReLU()):\n    for _ in range(2000):\n        net = nn.Sequential(net)\n    return net\n",
+            "endless.py",
+        )
+        result = paramctl(command, "endless.py:Net")
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("error: MODEL: body.1.parent is body, which holds it")
+        assert paramctl(command, "endless.py:deep").err.startswith("error: MODEL: the modules are nested too deeply\n")
+
     def test_a_tree_and_a_dtype(self, report):
         answer = report("list", "net.py:Net", "--tree", "--dtype", "float16")
         assert {row["dtype"] for row in answer["parameters"]} == {"float16"}

@@ -67,6 +67,7 @@ class TestFiles:
             ("broken.py", "broken.py is Python code; which name in it?", "write broken.py:NAME"),
             ("net.py:Net()", "net.py:Net() names nothing in net.py", "it defines Net, make: write net.py:Net"),
             ("mine.nets:Net", "there is no module 'mine'", "among the installed packages"),
+            ("sub.nets", "sub.nets is a module; which name in it?", "it defines Inner: write sub.nets:Inner"),
             ("torch.nn.Linear", "torch.nn.Linear names nothing in a module", "write torch.nn:Linear"),
             (
                 "example:fixed_hidden",
@@ -86,6 +87,7 @@ class TestFiles:
         write(SPEC, "sub/inner.yaml")
         write("class Net: pass\ndef make(): pass\ndef _private(): pass\nx = 3\n", "net.py")
         write("class Net(:", "broken.py")
+        write("class Inner: pass\n", "sub/nets.py")
         Path("loop.py").symlink_to("loop.py")
         with pytest.raises(ParamctlError) as caught:
             open_model(model, [])

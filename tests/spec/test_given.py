@@ -4,7 +4,7 @@ import pytest
 
 from paramctl.errors import ParamctlError
 from paramctl.spec.catalog import signature_of
-from paramctl.spec.given import bind_given, parse_given
+from paramctl.spec.given import bind_given, parse_given, usage
 from paramctl.spec.model import DtypeName
 
 SIGNATURE = signature_of(
@@ -55,6 +55,7 @@ def test_values_are_yaml(text, value):
         ([], "MODEL", "Net needs width", "add --arg width=…; it is Net(width, depth=2, bias=True"),
         (["widht=3"], "--arg", "Net has no argument 'widht'", "did you mean 'width'?"),
         (["width=3", "dpeth=3"], "--arg", "Net has no argument 'dpeth'", "did you mean 'depth'?"),
+        (["width=1", "name=3"], "--arg", "name must be a string, not 3", "put it in quotes inside the shell's: --arg 'NAME=\"3\"'"),
         (["width=x"], "--arg", "width must be an integer, not the string 'x'", None),
         (["width=1", "bias=no"], "--arg", "bias must be true or false, not the string 'no'", "YAML 1.2 has only true"),
         (["width=1", "sizes=[1, x]"], "--arg", "sizes must be a list of integers or null, not a list of 2", None),
@@ -95,3 +96,8 @@ def test_an_argument_that_no_text_can_give_asks_for_a_function():
 
 def test_a_callable_that_takes_anything_is_given_anything():
     assert bound("x=1", "y=[a]", signature=signature_of("make", ["**kwargs"])) == {"x": 1, "y": ["a"]}
+
+
+def test_what_only_a_keyword_gives_is_shown_so():
+    signature = signature_of("make", [["depth", "int", 3], "*", ["rate", "float"], ["bias", "bool", True]])
+    assert usage(signature) == "make(depth=3, *, rate, bias=True)"

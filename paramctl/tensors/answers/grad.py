@@ -18,11 +18,13 @@ from paramctl.tensors import streams
 from paramctl.tensors.building.built import Build, BuiltModel
 from paramctl.tensors.building.live import check_python
 from paramctl.tensors.building.live_failures import check_forward
-from paramctl.tensors.collect import bytes_of, dtype_name, take_inventory
+from paramctl.tensors.collect import bytes_of, distinct_parameters, distinct_tensors, dtype_name, take_inventory
 from paramctl.tensors.gradients.backward import Wanted, run_passes
 from paramctl.tensors.gradients.loss import draw_input, objective_of
 from paramctl.tensors.gradients.rows import make_grad_report
-from paramctl.tensors.initializing.materialize import materialize, needed_bytes, plan_drawings
+from paramctl.tensors.initializing.drawing import Drawing
+from paramctl.tensors.initializing.materialize import materialize, plan_drawings
+from paramctl.tensors.initializing.producing import bytes_needed
 from paramctl.tensors.memory import ensure_fits
 
 
@@ -65,8 +67,8 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
     check_python(built.net, "MODEL")
     taken = _inputs_of(built, model, options)
     check_forward(built.net, taken)
-    _ensure_passes_fit(built.net, taken)
     drawings, notes = plan_drawings(built.net, built.programs, built.rules, seed)
+    _ensure_passes_fit(built.net, drawings, taken)
     input_dtype = _floating_dtype(built.net)
     materialize(built.net, drawings, built.programs, seed, options.device)
     net = built.net.train(options.train)
@@ -126,13 +128,14 @@ def _draw(
     return drawn
 
 
-def _ensure_passes_fit(net: nn.Module, taken: Sequence[GivenInput]) -> None:
+def _ensure_passes_fit(net: nn.Module, drawings: Sequence[Drawing], taken: Sequence[GivenInput]) -> None:
     """Refuse what needs more than there is: parameters, their gradients, buffers and the input, activations aside."""
-    gradients = sum(bytes_of(each) for each in net.parameters() if each.requires_grad)
+    gradients = sum(bytes_of(each) for each in distinct_parameters(net) if each.requires_grad)
     inputs = sum(prod(each.spec.shape) * ITEM_SIZES[each.spec.dtype or "float32"] for each in taken)
-    ensure_fits(needed_bytes(net) + gradients + inputs, "parameters, gradients and the input")
+    made = sum(bytes_of(each) for each in distinct_tensors(net) if each.is_meta)
+    ensure_fits(bytes_needed(drawings, kept=made) + gradients + inputs, "parameters, gradients and the input")
 
 
 def _floating_dtype(net: nn.Module) -> torch.dtype:
-    floating = (each.dtype for each in net.parameters() if dtype_name(each.dtype) in FLOATING_DTYPES)
+    floating = (each.dtype for each in distinct_parameters(net) if dtype_name(each.dtype) in FLOATING_DTYPES)
     return next(floating, torch.get_default_dtype())

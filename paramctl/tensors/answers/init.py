@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from paramctl.analysis.measuring import notes_on_unmeasured
@@ -17,7 +16,7 @@ from paramctl.reports.init import InitializedParameter, InitReport, RandomSource
 from paramctl.rules import InitRule
 from paramctl.tensors.building.built import Build
 from paramctl.tensors.building.live import check_python
-from paramctl.tensors.collect import bytes_of
+from paramctl.tensors.collect import bytes_of, distinct_parameters, distinct_tensors
 from paramctl.tensors.initializing.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.initializing.producing import bytes_needed, drop, produce, watched
 from paramctl.tensors.initializing.scripted import build_as_script, bytes_of_script, produce_as_script, with_padding
@@ -76,11 +75,14 @@ def initialize(
     if rng == "torch":
         drawings = [with_padding(drawing) for drawing in drawings]
         net = build_as_script(built.as_script, drawings, users_code=built.users_code) or net
-        make = partial(produce_as_script, tensors=list(net.parameters()))
+        make = partial(produce_as_script, tensors=distinct_parameters(net))
         ensure_fits(bytes_of_script(drawings, copies=copies), "the values")
     else:
-        ensure_fits(bytes_needed(drawings, copies=copies), "the values")
-    tensors = {id(tensor): made for tensor, made in zip(_tensors(built.net), _tensors(net), strict=True)}
+        kept = copies * sum(bytes_of(drawing.tensor) for drawing in drawings)
+        ensure_fits(bytes_needed(drawings, kept=kept), "the values")
+    tensors = {
+        id(tensor): made for tensor, made in zip(distinct_tensors(built.net), distinct_tensors(net), strict=True)
+    }
     target = None if out is None else plan_target(out, tensors, names, max_shard_size)
     with (
         watch(sum(map(bytes_of, tensors.values()))) as advance,
@@ -105,10 +107,6 @@ def initialize(
         with_histograms=hist,
         notes=(*built.notes, *notes),
     )
-
-
-def _tensors(net: nn.Module) -> list[torch.Tensor]:
-    return [*net.parameters(), *net.buffers()]
 
 
 def _fans_that_count(fan: FanRule | None, rng: RandomSource) -> FanRule:

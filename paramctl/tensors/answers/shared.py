@@ -13,6 +13,7 @@ from paramctl.analysis.shared_report import make_shared_report
 from paramctl.analysis.sharing import MemorySurvey
 from paramctl.reports.shared import SharedReport
 from paramctl.tensors.building.built import Build, BuiltModel
+from paramctl.tensors.building.live import named_parameters
 from paramctl.tensors.initializing.blocks import chunks_of
 from paramctl.tensors.initializing.drawing import Drawing
 from paramctl.tensors.initializing.materialize import plan_drawings
@@ -43,7 +44,7 @@ def find_shared(build: Build, model: str, options: SharedOptions, *, seed: int) 
     report = make_shared_report(model, surveyed, digests, notes=notes)
     if options.survival:
         report = replace(report, survival=try_ties(built.net, surveyed, report.ties))
-    return with_expectations(report, options, dict(built.net.named_parameters(remove_duplicate=False)))
+    return with_expectations(report, options, dict(named_parameters(built.net)))
 
 
 def _digests(built: BuiltModel, surveyed: MemorySurvey, seed: int, notes: list[str]) -> Digests:
@@ -52,7 +53,7 @@ def _digests(built: BuiltModel, surveyed: MemorySurvey, seed: int, notes: list[s
     drawings, rule_notes = plan_drawings(built.net, built.programs, built.rules, seed)
     notes += rule_notes
     wanted = [drawing for drawing in drawings if _name(drawing) in names]
-    ensure_fits(bytes_needed(wanted, copies=0), "the values")
+    ensure_fits(bytes_needed(wanted), "the values")
     on_meta = [drawing for drawing in wanted if drawing.tensor.is_meta]
     found = digests_of((_name(each), _blocks(each, seed)) for each in on_meta if each.is_blockwise)
     found |= {_name(each): digest(_blocks(each, seed)) for each in on_meta if not each.is_blockwise}

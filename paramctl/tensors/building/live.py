@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
 from paramctl.errors import failure
+from paramctl.records import join
+from paramctl.tensors.collect import named_modules
 
 
 def check_module(module: object, where: str = "module") -> None:
@@ -78,10 +81,22 @@ def check_python(module: nn.Module, where: str = "module") -> None:
             raise failure(f"{name} compiled by TorchScript", where=where, hint=hint)
 
 
+def named_parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield the parameters of a module under all their names; a class may override its own generator."""
+    yield from _named(module, "_parameters")
+
+
 def named_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the parameters and the buffers of a module under all their names."""
-    yield from module.named_parameters(remove_duplicate=False)
-    yield from module.named_buffers(remove_duplicate=False)
+    yield from _named(module, "_parameters")
+    yield from _named(module, "_buffers")
+
+
+def _named(module: nn.Module, slots: str) -> Iterator[tuple[str, Any]]:
+    for path, each in named_modules(module):
+        for attribute, tensor in getattr(each, slots).items():
+            if tensor is not None:
+                yield join(path, attribute), tensor
 
 
 def _module_hint(given: object) -> str | None:

@@ -16,7 +16,7 @@ from paramctl.checkpoints.stored import Checkpoint
 from paramctl.errors import failure
 from paramctl.records import ParameterRecord, join
 from paramctl.tensors.building.built import BuiltModel
-from paramctl.tensors.collect import bytes_of, dtype_name, named_modules
+from paramctl.tensors.collect import bytes_of, distinct_tensors, dtype_name, named_modules
 from paramctl.tensors.initializing.defaults import record_programs
 from paramctl.tensors.initializing.materialize import draw_buffer, plan_drawings
 from paramctl.tensors.memory import ensure_fits
@@ -42,7 +42,7 @@ def load(built: BuiltModel, weights: Weights, *, seed: int) -> BuiltModel:
 
     """
     found, notes = fitting(built.net, weights)
-    tensors = {id(tensor): tensor for tensor in (*built.net.parameters(), *built.net.buffers())}
+    tensors = {id(tensor): tensor for tensor in distinct_tensors(built.net)}
     ensure_fits(sum(bytes_of(tensor) for tensor in tensors.values()), "the weights")
     reader = StoredReader()
     values = _own_values(built, tensors.keys() - found.keys(), seed)
@@ -68,7 +68,7 @@ def load(built: BuiltModel, weights: Weights, *, seed: int) -> BuiltModel:
 
 def fitting(net: nn.Module, weights: Weights) -> Fit:
     """Return the records that hold the value of each tensor of a model's state, by the tensor's id; see `fit`."""
-    shapes = {id(tensor): tuple(tensor.shape) for tensor in (*net.parameters(), *net.buffers())}
+    shapes = {id(tensor): tuple(tensor.shape) for tensor in distinct_tensors(net)}
     counters = {join(path, _COUNTER) for path, module in named_modules(net) if isinstance(module, _NormBase)}
     names, _ = state_names(net)
     state = names.items()
@@ -86,7 +86,7 @@ def _own_values(built: BuiltModel, keys: AbstractSet[int], seed: int) -> dict[in
         for name, buffer in built.net.named_buffers()
         if id(buffer) in keys
     }
-    on_meta = {id(tensor) for tensor in (*built.net.parameters(), *built.net.buffers()) if tensor.is_meta}
+    on_meta = {id(tensor) for tensor in distinct_tensors(built.net) if tensor.is_meta}
     return {key: value for key, value in values.items() if key in on_meta}
 
 
@@ -114,7 +114,7 @@ def _copy(tensor: torch.Tensor, loaded: torch.Tensor) -> None:
 def _put(net: nn.Module, values: Mapping[int, torch.Tensor]) -> None:
     """Replace what is on meta, in every place that holds it; what has values is changed in place."""
     replaced: dict[int, torch.Tensor] = {}
-    for tensor in (*net.parameters(), *net.buffers()):
+    for tensor in distinct_tensors(net):
         loaded = values.get(id(tensor))
         if loaded is None:
             continue

@@ -140,6 +140,8 @@ def _live(value: Argument) -> Any:
 
 
 def _typed(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     kind = type(value).__name__
     return "None" if value is None else f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
 

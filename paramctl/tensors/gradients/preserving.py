@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import nn
 
+from paramctl.tensors.collect import distinct_parameters
+
 
 @contextmanager
 def left_as_found(module: nn.Module) -> Iterator[None]:
@@ -27,7 +29,7 @@ def left_as_found(module: nn.Module) -> Iterator[None]:
         for tensor in (*module.buffers(), *_renormalized(module))
         if not tensor.is_inference()  # nothing can write to those
     ]
-    gradients = [(parameter, parameter.grad) for parameter in module.parameters()]
+    gradients = [(parameter, parameter.grad) for parameter in distinct_parameters(module)]
     # What did not change is not touched: a model may have 100,000 modules.
     with ExitStack() as restoring:
         restoring.callback(_restore_modules, restoring, modules)

@@ -113,6 +113,9 @@ class Drawing:
         values = make(record.shape, dtype=tensor.dtype, device="cpu") if tensor.is_meta else tensor.detach()
         if values.numel() == 0 or not self.steps:
             return values
+        if values.layout is not torch.strided:
+            layout = str(values.layout).removeprefix("torch.")
+            raise failure(f"{record.name} is {layout}, and schemes fill dense tensors", where=self.steps[0].where)
         work = values.cpu().contiguous()
         if self.is_blockwise:
             for chunk in chunks_of(work.numel()):

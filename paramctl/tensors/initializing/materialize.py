@@ -12,7 +12,7 @@ from paramctl.analysis.planning import plan
 from paramctl.fans import FanRule
 from paramctl.rules import InitRule
 from paramctl.tensors import streams
-from paramctl.tensors.collect import bytes_of, take_inventory
+from paramctl.tensors.collect import distinct_parameters, take_inventory
 from paramctl.tensors.initializing.defaults import Programs, run_program
 from paramctl.tensors.initializing.drawing import Drawing
 from paramctl.tensors.initializing.init_functions import with_function
@@ -34,7 +34,7 @@ def plan_drawings(
         ParamctlError: if a function cannot be imported, or if an exact rule does not fit a parameter that it reaches.
 
     """
-    parameters = list(net.parameters())
+    parameters = distinct_parameters(net)
     records = take_inventory(net).parameters
     targets = [
         init_target(net, record, parameter, programs, fan)
@@ -89,15 +89,3 @@ def materialize(
         for attribute, tensor in held:
             if id(tensor) in replaced:
                 setattr(module, attribute, replaced[id(tensor)])
-
-
-def needed_bytes(net: nn.Module) -> int:
-    """Return the bytes that drawing a model takes when all of it is kept: each tensor without values counts once."""
-    tensors = (*net.parameters(), *net.buffers())
-    return sum(bytes_of(each) for each in tensors if each.is_meta) + max(map(float32_bytes, tensors), default=0)
-
-
-def float32_bytes(tensor: torch.Tensor) -> int:
-    """Return what drawing a tensor takes beside it where its dtype is smaller, and drawn in float32."""
-    narrow = tensor.is_floating_point() and tensor.element_size() < torch.float32.itemsize
-    return tensor.numel() * torch.float32.itemsize if narrow else 0

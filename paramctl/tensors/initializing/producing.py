@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -19,6 +19,7 @@ from paramctl.tensors.initializing.targets import describe_measured
 from paramctl.tensors.memory import available_bytes
 from paramctl.tensors.scratch import Scratch
 from paramctl.tensors.statistics import Partial, measure, measure_block, merged
+from paramctl.tensors.storages import find_meeting
 from paramctl.tensors.threads import Budget, available_threads, in_order, one_thread_each
 from paramctl.tensors.values import TensorValues
 from paramctl.watching import Advance
@@ -61,10 +62,15 @@ def produce(
     """
     workers = threads or available_threads()
     producer = _Producer(seed, put, with_values, hist, Budget(_at_once(workers)))
-    numbers: dict[str, list[int]] = {"alone": [], "whole": [], "blockwise": []}
+    meeting = find_meeting({id(each.tensor): each.tensor for each in drawings if not each.tensor.is_meta})
+    numbers: dict[str, list[int]] = {"together": [], "alone": [], "whole": [], "blockwise": []}
     for i, drawing in enumerate(drawings):
-        numbers[_way(drawing, with_values=with_values)].append(i)
-    rows = {i: producer.alone(drawings[i], workers) for i in numbers["alone"]}
+        way = "together" if id(drawing.tensor) in meeting else _way(drawing, with_values=with_values)
+        numbers[way].append(i)
+    # What lies in the memory of another parameter has its values once the last of them is drawn.
+    together = [(i, drawings[i].draw(seed)) for i in numbers["together"]]
+    rows = {i: producer.take(drawings[i], values, workers) for i, values in together}
+    rows |= {i: producer.alone(drawings[i], workers) for i in numbers["alone"]}
     with one_thread_each(workers) as pool:
         try:
             whole = in_order(pool, producer.whole, (drawings[i] for i in numbers["whole"]))
@@ -103,13 +109,19 @@ class _Producer:
     stop: Event = field(default_factory=Event)
 
     def alone(self, drawing: Drawing, threads: int) -> InitializedParameter:
-        values = drawing.draw(self.seed)
+        return self.take(drawing, drawing.draw(self.seed), threads)
+
+    def take(self, drawing: Drawing, values: torch.Tensor, threads: int) -> InitializedParameter:
         self.put(id(drawing.tensor), 0, values)
         stats = measure(values, threads=threads, hist=self.hist)
-        return describe_measured(drawing, stats, TensorValues(values) if self.with_values else None)
+        kept = None
+        if self.with_values:
+            # What was there before is the model's, which may write to it.
+            kept = TensorValues(values) if drawing.tensor.is_meta else TensorValues.copied(values)
+        return describe_measured(drawing, stats, kept)
 
     def whole(self, drawing: Drawing) -> InitializedParameter:
-        with self.budget.holding(_peak_bytes(drawing)):
+        with self.budget.holding(_bytes_made(drawing) + _bytes_beside(drawing)):
             return self.alone(drawing, 1)
 
     def chunk(self, drawing: Drawing, chunk: int) -> list[Partial]:
@@ -137,22 +149,23 @@ def watched(put: Put, advance: Advance) -> Put:
     return put_and_advance
 
 
-def bytes_needed(drawings: Sequence[Drawing], *, copies: int) -> int:
-    """Return the memory that producing takes, where so many copies of all values are kept; blocks count nothing."""
-    kept = copies * sum(bytes_of(drawing.tensor) for drawing in drawings)
-    drawn = (
-        _peak_bytes(drawing) - (bytes_of(drawing.tensor) if copies else 0)
-        for drawing in drawings
-        if copies or not drawing.is_blockwise
-    )
+def bytes_needed(drawings: Iterable[Drawing], *, kept: int = 0) -> int:
+    """Return the memory that drawing takes, one after the other, where so many bytes of values are kept.
+
+    Blocks count nothing, and neither does what has values, which is changed in place.
+    """
+    drawn = (_bytes_beside(each) + (0 if kept else _bytes_made(each)) for each in drawings if not each.is_blockwise)
     return kept + max(drawn, default=0)
 
 
-def _peak_bytes(drawing: Drawing) -> int:
-    """Return what drawing takes: the tensor, temporaries of some schemes, and float32 for what is smaller."""
-    held = bytes_of(drawing.tensor)
+def _bytes_made(drawing: Drawing) -> int:
+    return bytes_of(drawing.tensor) if drawing.tensor.is_meta else 0
+
+
+def _bytes_beside(drawing: Drawing) -> int:
+    """Return what drawing takes beside the tensor: temporaries of some schemes, and float32 for what is smaller."""
     if drawing.is_blockwise:
-        return held
+        return 0
     wide = drawing.tensor.numel() * precision_of(drawing.tensor.dtype).itemsize
     temporaries = _TEMPORARIES if any(step.label == "orthogonal" for step in drawing.steps) else 0
-    return held + (wide if wide > held else 0) + temporaries * wide
+    return (wide if wide > bytes_of(drawing.tensor) else 0) + temporaries * wide

@@ -9,6 +9,7 @@ scheme_(parameter)
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import nn
 
+from paramctl.errors import ParamctlError
 from paramctl.reports.init import InitializedParameter
 from paramctl.rules import InitRule
 from paramctl.scheme_declaration import Scheme
@@ -35,11 +37,13 @@ from paramctl.tensors.initializing.targets import describe_measured
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.scratch import Scratch, ScratchPool
 from paramctl.tensors.statistics import BLOCK, Partial, measure_block, merged
+from paramctl.tensors.storages import find_meeting
 from paramctl.tensors.threads import available_threads, in_order, one_thread, one_thread_each
 from paramctl.tensors.values import TensorValues
 
 _TEMPORARIES: Final = 4
 """The memory that torch's functions for whole tensors take, in tensors; measured."""
+_NO_KERNEL: Final = re.compile(r"not implemented for '(\w+)'")
 _RUN: Final = BLOCK
 """Elements that are handed from the thread that draws to those that measure and write."""
 
@@ -67,7 +71,8 @@ def build_as_script(
         return None
     ensure_fits(sum(bytes_of(drawing.tensor) for drawing in kept), "the values that no rule overwrites")
     overwritten = {name for drawing in drawings if drawing.plan.overwrites for name in drawing.plan.target.record.names}
-    return build(overwritten)
+    with _naming_dtypes():
+        return build(overwritten)
 
 
 def with_padding(drawing: Drawing) -> Drawing:
@@ -116,16 +121,32 @@ def produce_as_script(
     """
     workers = (threads or available_threads()) - 1
     script = _Script(seed, put, with_values, hist, free=_memory(2 * workers + 2))
-    runs = (
-        run
-        for i, (drawing, tensor) in enumerate(zip(drawings, tensors, strict=True))
-        for run in script.runs(i, drawing, tensor)
-    )
-    if workers == 0:
-        with one_thread():
-            return script.rows(drawings, map(script.take, runs))
-    with one_thread_each(workers) as pool:
-        return script.rows(drawings, in_order(pool, script.take, runs))
+    runs = script.runs(drawings, tensors)
+    with _naming_dtypes():
+        if workers == 0:
+            with one_thread():
+                return script.rows(drawings, map(script.take, runs))
+        with one_thread_each(workers) as pool:
+            return script.rows(drawings, in_order(pool, script.take, runs))
+
+
+@contextmanager
+def _naming_dtypes() -> Iterator[None]:
+    """Say it in our words where torch, and so a script, cannot draw in a dtype."""
+    try:
+        yield
+    except ParamctlError as error:
+        told = _NO_KERNEL.search(str(error.__cause__))
+        if told is None:
+            raise
+        hint = "without --rng torch it is drawn in float32, and rounded"
+        whats = (each.message.partition(f": {type(error.__cause__).__name__}")[0] for each in error.problems)
+        raise ParamctlError(
+            *(
+                replace(each, message=f"{what}: torch draws nothing in {told[1].lower()}", hint=hint)
+                for each, what in zip(error.problems, whats, strict=True)
+            )
+        ) from error
 
 
 def _memory(count: int) -> SimpleQueue[torch.Tensor]:
@@ -172,20 +193,32 @@ class _Script:
     def __post_init__(self) -> None:
         object.__setattr__(self, "generator", torch.Generator().manual_seed(self.seed))
 
-    def runs(self, i: int, drawing: Drawing, tensor: torch.Tensor) -> Iterator[_Run]:
-        """Draw a parameter, in runs if each element is drawn for itself."""
-        whole = None
-        if self.with_values or not (tensor.is_meta and _is_drawn_in_runs(drawing, tensor)):
-            values = self.whole(drawing, tensor)
-            whole = values.reshape(-1)
-            if self.with_values:
-                self.values[i] = TensorValues(values)
+    def runs(self, drawings: Sequence[Drawing], tensors: Sequence[torch.Tensor]) -> Iterator[_Run]:
+        """Draw every parameter; what lies in the memory of another one has its values once the last is drawn."""
+        meeting = find_meeting({id(tensor): tensor for tensor in tensors if not tensor.is_meta})
+        drawn: list[tuple[int, Drawing, torch.Tensor, torch.Tensor | None]] = []
+        for i, (drawing, tensor) in enumerate(zip(drawings, tensors, strict=True)):
+            whole = None
+            if self.with_values or not (tensor.is_meta and _is_drawn_in_runs(drawing, tensor)):
+                whole = self.whole(drawing, tensor)
+                if self.with_values:
+                    self.values[i] = TensorValues(whole)
+            if id(tensor) in meeting:
+                drawn.append((i, drawing, tensor, whole))
+            else:
+                yield from self.runs_of(i, drawing, tensor, whole)
+        for each in drawn:
+            yield from self.runs_of(*each)
+
+    def runs_of(self, i: int, drawing: Drawing, tensor: torch.Tensor, whole: torch.Tensor | None) -> Iterator[_Run]:
+        """Yield a parameter in runs, which are drawn as they come where it is not drawn whole."""
         fills = drawing.fills() if whole is None else []
+        flat = None if whole is None else whole.reshape(-1)
         for start, stop in spans(0, tensor.numel(), _RUN):
             memory = self.free.get()
             elements = memory.view(tensor.dtype)[: stop - start]
-            if whole is not None:
-                elements.copy_(whole[start:stop])
+            if flat is not None:
+                elements.copy_(flat[start:stop])
             for fill in fills:
                 fill(elements, self.generator)
             yield _Run(i, id(drawing.tensor), start, elements, memory)

@@ -20,8 +20,6 @@ from paramctl.tensors.collect import module_at
 from paramctl.tensors.initializing.defaults import Programs
 from paramctl.tensors.initializing.drawing import Drawing
 from paramctl.tensors.initializing.fans import fans_of
-from paramctl.tensors.statistics import measure
-from paramctl.tensors.values import TensorValues
 
 _NORMALIZATION = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
@@ -68,13 +66,6 @@ def _overlaps(tensor: torch.Tensor) -> bool:
             return True
         reach += (size - 1) * stride
     return False
-
-
-def describe_initialized(
-    drawing: Drawing, values: torch.Tensor, *, with_values: bool, hist: bool = False
-) -> InitializedParameter:
-    """Measure what a drawing gave, and hold it against what its formulas promise."""
-    return describe_measured(drawing, measure(values, hist=hist), TensorValues(values) if with_values else None)
 
 
 def notes_on_untouched(drawings: Sequence[Drawing]) -> list[str]:

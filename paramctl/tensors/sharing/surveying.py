@@ -5,10 +5,8 @@ Most parameters have one name and a storage of their own. They are summed up; on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import compress, islice, starmap
-from operator import add, eq, le
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -17,12 +15,10 @@ from torch import nn
 from paramctl.analysis.sharing import MemorySurvey
 from paramctl.records import Kind, ParameterRecord, StorageSpan, join
 from paramctl.tensors.collect import bytes_of, dtype_name, places_of_modules
+from paramctl.tensors.storages import Memory, Region, regions_of, repeated_in, storages_of
 
 Place: TypeAlias = tuple[int, str, str, nn.Module]
 """Where a tensor stands: the number of its name in model order, its module's path, its attribute there, the module."""
-
-_ADDRESS_BITS = 64
-"""Addresses are those of a device; above these bits stands which."""
 
 
 class Tensors(NamedTuple):
@@ -43,35 +39,6 @@ class Tensors(NamedTuple):
     repeated: set[int]
 
 
-class _Memory(NamedTuple):
-    """Where tensors lie.
-
-    Attributes:
-        keys: the `id()` of each tensor that has a storage. These lists are no dicts, since each access to a dict of a
-            million addresses waits for memory.
-        addresses: the address of each one's storage; negative, and no address, where no memory stands behind it.
-        sizes: the bytes of that storage.
-        odd: the tensors that are not all elements of their storage, each once and in order.
-    """
-
-    keys: list[int]
-    addresses: list[int]
-    sizes: list[int]
-    odd: set[int]
-
-    def storages(self, wanted: Container[int]) -> dict[int, _Region]:
-        """Return the storages of those tensors that are wanted."""
-        every = zip(self.keys, self.addresses, self.sizes, strict=True)
-        return {key: _Region(address, nbytes) for key, address, nbytes in every if key in wanted}
-
-
-class _Region(NamedTuple):
-    """Memory that one storage, or several that meet, lie in."""
-
-    start: int
-    nbytes: int
-
-
 def survey(root: nn.Module, *, every: bool = False) -> MemorySurvey:
     """Survey the parameters of a module, and the buffers that lie in their storages.
 
@@ -86,8 +53,8 @@ def survey(root: nn.Module, *, every: bool = False) -> MemorySurvey:
 def survey_tensors(tensors: Tensors, *, every: bool = False) -> MemorySurvey:
     """Survey what a module holds; see `survey`."""
     _, _, parameters, buffers, repeated = tensors
-    memory, beside = _memory_of(parameters), _memory_of(buffers)
-    regions = _regions([*memory.addresses, *beside.addresses], [*memory.sizes, *beside.sizes])
+    memory, beside = storages_of(parameters), storages_of(buffers)
+    regions = regions_of([*memory.addresses, *beside.addresses], [*memory.sizes, *beside.sizes])
     kept = parameters if every else _with_company(parameters, repeated, memory, regions.keys() | set(beside.addresses))
     storages, numbers = memory.storages(kept), _Numbers(regions)
     places = _places(tensors, kept.keys(), "_parameters") if kept else {}
@@ -113,10 +80,10 @@ def survey_tensors(tensors: Tensors, *, every: bool = False) -> MemorySurvey:
 
 
 def _with_company(
-    parameters: Mapping[int, torch.Tensor], repeated: AbstractSet[int], memory: _Memory, meeting: AbstractSet[int]
+    parameters: Mapping[int, torch.Tensor], repeated: AbstractSet[int], memory: Memory, meeting: AbstractSet[int]
 ) -> dict[int, torch.Tensor]:
     """Return the parameters with several names, or with a storage that holds anything but their elements, each once."""
-    shared = _repeated(memory.addresses) | meeting
+    shared = repeated_in(memory.addresses) | meeting
     keys = repeated | memory.odd
     if shared:
         pairs = zip(memory.keys, memory.addresses, strict=True)
@@ -146,13 +113,7 @@ def find_tensors(root: nn.Module) -> Tensors:
         for buffer in module._buffers.values()  # noqa: SLF001
         if buffer is not None
     }
-    return Tensors(paths, modules, parameters, buffers, _repeated(keys) - {id(None)})
-
-
-def _repeated(numbers: list[int]) -> set[int]:
-    """Return the numbers that are there more than once; those of objects made in a row are all but sorted."""
-    ordered = sorted(numbers)
-    return set(compress(ordered, map(eq, ordered, islice(ordered, 1, None))))
+    return Tensors(paths, modules, parameters, buffers, repeated_in(keys) - {id(None)})
 
 
 def _places(
@@ -177,69 +138,21 @@ def find_repeated(root: nn.Module) -> dict[int, list[Place]]:
     return _places(tensors, tensors.repeated, "_parameters") if tensors.repeated else {}
 
 
-def _memory_of(tensors: Mapping[int, torch.Tensor]) -> _Memory:
-    """Return where tensors lie that have a storage."""
-    keys, addresses, sizes, odd = memory = _Memory([], [], [], set())
-    for key, tensor in tensors.items():
-        try:
-            storage = tensor.untyped_storage()
-            address = storage.data_ptr()
-        except RuntimeError:  # a sparse tensor, or a wrapper around others, has none
-            continue
-        if not address:  # on meta, or empty: the description of the storage tells it from others
-            address = -storage._cdata  # noqa: SLF001  torch has no public identity of a storage
-        elif not tensor.is_cpu:
-            address += (tensor.get_device() + 1) << _ADDRESS_BITS
-        keys.append(key)
-        addresses.append(address)
-        nbytes = storage.nbytes()
-        sizes.append(nbytes)
-        if nbytes != tensor.nbytes or not tensor.is_contiguous():
-            odd.add(key)
-    return memory
-
-
-def _regions(addresses: Sequence[int], sizes: Sequence[int]) -> dict[int, _Region]:
-    """Return, by the address of each storage that meets another one, the memory that they lie in.
-
-    Arrays of other libraries become storages of torch's that know nothing of each other.
-    """
-    storages = sorted([(start, nbytes) for start, nbytes in zip(addresses, sizes, strict=True) if start > 0])
-    ends = list(starmap(add, storages))
-    if all(map(le, ends, [start for start, _ in islice(storages, 1, None)])):
-        return {}
-    regions: list[list[tuple[int, int]]] = []
-    end = 0
-    for storage, its_end in zip(storages, ends, strict=True):
-        if storage[0] >= end:
-            regions.append([storage])
-        elif storage != regions[-1][-1]:
-            regions[-1].append(storage)
-        end = max(end, its_end)
-    found: dict[int, _Region] = {}
-    for region in regions:
-        if len(region) > 1:
-            start, _ = region[0]
-            whole = _Region(start, max(starmap(add, region)) - start)
-            found |= dict.fromkeys([address for address, _ in region], whole)
-    return found
-
-
 class _Numbers:
     """Numbers storages from 0 as they are met; storages that meet are one."""
 
-    def __init__(self, regions: Mapping[int, _Region]) -> None:
+    def __init__(self, regions: Mapping[int, Region]) -> None:
         self.regions = regions
         self.numbers: dict[int, int] = {}
 
-    def has(self, storage: _Region) -> bool:
+    def has(self, storage: Region) -> bool:
         """Tell whether a storage has been met."""
         return self.region(storage).start in self.numbers
 
-    def region(self, storage: _Region) -> _Region:
+    def region(self, storage: Region) -> Region:
         return self.regions.get(storage.start, storage)
 
-    def span(self, tensor: torch.Tensor, storage: _Region | None) -> StorageSpan | None:
+    def span(self, tensor: torch.Tensor, storage: Region | None) -> StorageSpan | None:
         """Return the memory of a tensor."""
         if storage is None or tensor.layout is not torch.strided or tensor.is_nested:
             return None

@@ -169,7 +169,7 @@ class TestWhatIsNamed:
             ("x = 3", (), "MODEL", "model_0.py:x is an int, from which no model can be made", "name a model, its class, or"),
             ("x = {'a': torch.ones(1)}", (), "MODEL", "model_0.py:x is a dict", None),
             ("def x(): pass", (), "MODEL", "model_0.py:x returns None, not a torch.nn.Module", None),
-            ("def x(): return nn.Linear", (), "MODEL", "returns a type", "call it, as in return Linear(...)"),
+            ("def x(): return nn.Linear", (), "MODEL", "returns the class Linear, not", "call it, as in return Linear(...)"),
             ("def x(): return nn.ReLU(), 3", (), "MODEL", "returns a tuple", "a model among others"),
             ("def x(): return nn.Linear(1, 1).state_dict()", (), "MODEL", "returns an OrderedDict", "a state_dict holds"),
             ("x = nn.ReLU()", ("a=1",), "--arg", "model_0.py:x is a model already, and takes no arguments", None),

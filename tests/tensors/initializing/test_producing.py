@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from paramctl.errors import ParamctlError
 from paramctl.spec.rules import parse_rule
 from paramctl.tensors.building.build import build
+from paramctl.tensors.initializing.defaults import Programs
 from paramctl.tensors.initializing.materialize import plan_drawings
 from paramctl.tensors.initializing.producing import produce
 from paramctl.tensors.statistics import measure
@@ -44,6 +47,23 @@ def test_values_and_statistics_are_those_of_each_parameter_drawn_alone(threads, 
         assert torch.equal(drawn, alone.flatten())
         assert row.stats == measure(alone, hist=hist)
         assert (row.histogram is not None) == hist
+
+
+@pytest.mark.parametrize("by_numpy", [False, True])
+def test_parameters_in_the_same_memory_have_the_values_of_the_last_whatever_the_threads(by_numpy, tmp_path):
+    memory = np.zeros(600 * 600, dtype=np.float32)
+    whole = torch.from_numpy(memory).view(600, 600)
+    others = [torch.from_numpy(memory[: memory.size // 2]).view(300, 600)] if by_numpy else [whole[:300], whole.t()]
+    net = nn.ParameterList([nn.Parameter(each) for each in (whole, *others)])
+    rules = [parse_rule("*=xavier_normal", tmp_path)]
+    for drawing in plan_drawings(net, Programs({}), rules)[0]:
+        drawing.draw(5)
+    expected = [each.detach().clone() for each in net]
+    for threads in (1, 2, 5):
+        whole.zero_()
+        rows, values = produced(plan_drawings(net, Programs({}), rules)[0], threads=threads)
+        assert all(torch.equal(found.view(each.shape), each) for found, each in zip(values, expected, strict=True))
+        assert [row.stats for row in rows] == [measure(each) for each in expected]
 
 
 def test_elements_that_are_asked_for_are_kept(spec):

@@ -10,9 +10,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from paramctl.errors import ParamctlError
 from paramctl.spec.rules import parse_rule, parse_whole_model
 from paramctl.tensors.answers.init import initialize
 from paramctl.tensors.building.build import build
+from paramctl.tensors.building.built import BuiltModel
+from paramctl.tensors.building.live_failures import explainer
+from paramctl.tensors.initializing.defaults import Programs
+from paramctl.tensors.statistics import measure
 
 MLP = "layers: [{Linear: [40, 70]}, {LayerNorm: 70}, {Linear: [70, 5]}, {Linear: [5, 2]}]"
 CONVOLUTIONS = "layers: [{Conv2d: [8, 12, 3]}, {BatchNorm2d: 12}, {Conv2d: [12, 4, 3]}]"
@@ -232,3 +237,34 @@ def test_elements_that_are_asked_for_are_those_that_are_written(spec, tmp_path):
     for row, without in zip(report.parameters, again.parameters, strict=True):
         assert torch.equal(row.values.tensor, stored[row.name])
         assert row.stats == without.stats
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_parameters_in_the_same_memory_are_those_that_the_script_leaves(turned, threads, spec, tmp_path):
+    def build_net():
+        weight = torch.zeros(40, 40)
+        views = (weight.t() if turned else weight, weight, weight.t())
+        return nn.ParameterList([nn.Parameter(each) for each in views])
+
+    net = build_net()
+    built = BuiltModel(net=net, programs=Programs({}), explain=explainer(net), users_code=True)
+    rules = [parse_rule("*=xavier_normal", tmp_path)]
+    report = initialize(
+        lambda: built, "m", rules, seed=7, out=tmp_path / "x.pt", rng="torch", threads=threads, with_values=True
+    )
+    theirs = scripts(build_net, nn.init.xavier_normal_)
+    assert_equal(torch.load(tmp_path / "x.pt"), theirs)
+    assert [row.values.nested() for row in report.parameters] == [each.tolist() for each in theirs.values()]
+    assert [row.stats.max for row in report.parameters] == [measure(each).max for each in theirs.values()]
+
+
+@pytest.mark.parametrize("rules", [(), ("*=normal",), ("*=trunc_normal",)])
+def test_a_dtype_that_torch_cannot_draw_is_named(rules, spec, tmp_path):
+    with pytest.raises(ParamctlError) as caught:
+        written(spec, tmp_path, MLP, *(parse_rule(each, tmp_path) for each in rules), dtype="float8_e5m2")
+    (problem,) = caught.value.problems
+    assert problem.message.endswith("failed: torch draws nothing in float8_e5m2") or (
+        problem.message.endswith("cannot fill 0.weight: torch draws nothing in float8_e5m2")
+    )
+    assert problem.hint == "without --rng torch it is drawn in float32, and rounded"

@@ -11,7 +11,8 @@ from paramctl.rules import InitRule
 from paramctl.spec.rules import parse_rule, parse_whole_model
 from paramctl.tensors.building.build import build
 from paramctl.tensors.initializing.materialize import materialize, plan_drawings
-from paramctl.tensors.initializing.targets import describe_initialized
+from paramctl.tensors.initializing.targets import describe_measured
+from paramctl.tensors.statistics import measure
 
 
 def values(read, *rules, seed=0, **options):
@@ -257,9 +258,7 @@ class TestDescribing:
     def describe(self, read, *rules):
         built = build(read, seed=0)
         drawings, _ = plan_drawings(built.net, built.programs, rules)
-        return {
-            row.name: row for row in (describe_initialized(each, each.draw(0), with_values=False) for each in drawings)
-        }
+        return {row.name: row for row in (describe_measured(each, measure(each.draw(0))) for each in drawings)}
 
     def test_the_default_of_a_layer_promises_the_moments_of_its_formula(self, spec):
         rows = self.describe(spec("layers: [{Linear: [300, 200]}, {BatchNorm1d: 200}]"))
@@ -285,7 +284,7 @@ class TestDescribing:
         drawings, _ = plan_drawings(built.net, built.programs, [rule])
         values = drawings[0].draw(0)
         wrong(values)
-        assert describe_initialized(drawings[0], values, with_values=False).deviates
+        assert describe_measured(drawings[0], measure(values)).deviates
 
     def test_a_callable_is_named_by_its_qualified_name(self, spec):
         def own_(tensor):
@@ -301,7 +300,7 @@ class TestComplexParameters:
     def test_a_formula_of_real_numbers_promises_nothing(self, spec, here):
         built = build(spec(self.SPEC), seed=0)
         drawings, _ = plan_drawings(built.net, built.programs, [parse_rule("*.weight=normal:std=1", here)])
-        row = describe_initialized(drawings[0], drawings[0].draw(0), with_values=False)
+        row = describe_measured(drawings[0], measure(drawings[0].draw(0)))
         assert (row.expected, row.deviates) == (None, None)
 
     def test_a_scheme_for_a_whole_model_zeroes_the_biases(self, spec, here):
