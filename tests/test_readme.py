@@ -108,6 +108,9 @@ def test_the_schema_command_of_the_text_writes_a_schema(tmp_path):
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", README.read_text()):
         assert (ROOT / target).is_file()
+    titles = re.findall(r"^#+ (.*)$", BLOCK.sub("", README.read_text()), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    assert set(re.findall(r"\]\(#([^)]+)\)", README.read_text())) <= anchors
 
 
 @pytest.mark.slow
