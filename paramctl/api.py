@@ -15,7 +15,7 @@ from paramctl import checks
 from paramctl.analysis.equality import Digests, comparable
 from paramctl.analysis.expecting import SharedOptions, parse_tie, with_expectations
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
-from paramctl.analysis.measuring import notes_on_unmeasured
+from paramctl.analysis.measuring import notes_on_statistics
 from paramctl.analysis.shared_report import make_shared_report
 from paramctl.fans import FanRule
 from paramctl.records import Statistics, Values
@@ -155,7 +155,7 @@ def initialize(
     drawings, notes = plan_drawings(module, record_programs(module), wanted, seed, fan=fan)
     rows = produce(drawings, seed, drop, with_values=values, hist=hist)
     notes += notes_on_untouched(drawings)
-    notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
+    notes += notes_on_statistics((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     report = InitReport(
         model=type(module).__name__,
         seed=seed,

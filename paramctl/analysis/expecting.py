@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from paramctl.errors import ParamctlError, Problem, failure, nearest
+from paramctl.errors import ParamctlError, Problem, failure, few, nearest
 from paramctl.reports.shared import SAME_ELEMENTS, Expectation, Relation, SharedGroup, SharedReport
 
 Tie: TypeAlias = tuple[str, ...]
 """Names that must be the very same elements of memory."""
+_MOST_NAMES = 4
+"""So many names of a group that should not be are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +77,9 @@ def check_expectations(
         raise ParamctlError(*unknown)
     found = [_expectation(tie, groups) for tie in ties]
     if nothing_else:
-        unexpected = len(list(_unexpected(ties, groups)))
-        found.append(Expectation(names=(), found=None, met=unexpected == 0, unexpected=unexpected))
+        others = list(_unexpected(ties, groups))
+        named = few([_named(group) for group in others])
+        found.append(Expectation(names=(), found=None, met=not others, unexpected=len(others), named=named))
     return tuple(found)
 
 
@@ -87,7 +90,12 @@ def disappointments(expectations: Sequence[Expectation]) -> Iterator[str]:
             yield f"expected {' = '.join(each.names)}: {_instead(each.found)}"
         elif not each.met:
             groups = "1 group is" if each.unexpected == 1 else f"{each.unexpected:,} groups are"
-            yield f"expected nothing {'else ' if len(expectations) > 1 else ''}to be shared: {groups}"
+            yield f"expected nothing {'else ' if len(expectations) > 1 else ''}to be shared: {groups}, {each.named}"
+
+
+def _named(group: SharedGroup) -> str:
+    first = " = ".join(group.names[:_MOST_NAMES])
+    return f"{first} … ({group.relation})" if len(group.names) > _MOST_NAMES else f"{first} ({group.relation})"
 
 
 def _instead(found: Relation | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal, TypeAlias
 
-from paramctl.analysis.measuring import notes_on_unmeasured
+from paramctl.analysis.measuring import notes_on_statistics
 from paramctl.errors import failure, nearest
 from paramctl.globs import compile_filter, compile_glob
 from paramctl.records import (
@@ -181,7 +181,7 @@ def make_list_report(
             shown = [_measured(record, options.prefix, measure, advance) for record in shown]
         if options.measures:
             reasons = {name.removeprefix(options.prefix): why for name, why in held.unreadable.items()}
-            found += notes_on_unmeasured(((record, record.stats) for record in shown), reasons)
+            found += notes_on_statistics(((record, record.stats) for record in shown), reasons)
     return ListReport(
         model=model,
         parameters=sort_records(shown, options.sort),

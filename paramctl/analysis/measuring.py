@@ -1,4 +1,4 @@
-"""What is said of tensors that have no statistics."""
+"""What is said of statistics: of which tensors there are none, and what those of complex elements are."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from paramctl.errors import few
 from paramctl.records import ParameterRecord, Statistics
 
 
-def notes_on_unmeasured(
+def notes_on_statistics(
     measured: Iterable[tuple[ParameterRecord, Statistics | None]], reasons: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
-    """Name the tensors without statistics, a note for each reason.
+    """Name the tensors without statistics, a note for each reason, and the complex ones.
 
     Args:
         measured: tensors, and their statistics where they have some.
@@ -20,8 +20,15 @@ def notes_on_unmeasured(
 
     """
     names: dict[str, list[str]] = {}
-    for record, stats in measured:
+    told = list(measured)
+    for record, stats in told:
         if stats is None:
             reason = reasons.get(record.name, f"torch does not compute with {record.dtype}")
             names.setdefault(reason, []).append(record.name)
-    return [f"{few(each)}: no statistics, since {reason}" for reason, each in names.items()]
+    return [f"{few(each)}: no statistics, since {reason}" for reason, each in names.items()] + notes_on_magnitudes(told)
+
+
+def notes_on_magnitudes(measured: Iterable[tuple[ParameterRecord, Statistics | None]]) -> list[str]:
+    """Name the complex tensors whose statistics are shown, in a note that says of what they are."""
+    names = [record.name for record, stats in measured if stats is not None and record.dtype.startswith("complex")]
+    return [f"{few(names)}: statistics of complex elements are those of their magnitudes"] if names else []

@@ -95,6 +95,14 @@ Device = Annotated[
         rich_help_panel=_MODEL_PANEL,
     ),
 ]
+CheckedDevice = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="Only checked to be there, as for grad: values are made and measured on the CPU.",
+        rich_help_panel=_MODEL_PANEL,
+    ),
+]
 Dtype = Annotated[
     str | None,
     typer.Option(

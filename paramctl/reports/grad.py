@@ -23,6 +23,7 @@ class Use(NamedTuple):
         pass_number: the pass, counted from 1.
         norm: the L2 norm of the contribution, over its finite elements.
         cosine: of the angle between the contribution and the gradient; None where one is zero or not finite.
+        nan, inf: how many of the contribution's elements are not finite.
         values: the contribution's elements, where they were asked for.
 
     """
@@ -33,10 +34,12 @@ class Use(NamedTuple):
     pass_number: int
     norm: float
     cosine: float | None
+    nan: int = 0
+    inf: int = 0
     values: Values | None = None
 
     def fields(self) -> Row:
-        """Return the use as plain data."""
+        """Return the use as plain data; what is not finite is counted where there is any."""
         row: Row = {
             "module": self.module,
             "op": self.op,
@@ -45,6 +48,8 @@ class Use(NamedTuple):
             "norm": finite(self.norm),
             "cosine": self.cosine,
         }
+        if self.nan or self.inf:
+            row |= {"nan": self.nan, "inf": self.inf}
         return row if self.values is None else {**row, "values": self.values.nested()}
 
 

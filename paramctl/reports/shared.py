@@ -89,6 +89,7 @@ class Expectation:
         found: the most specific relation that holds among all of them; None for none.
         met: whether it is as expected.
         unexpected: where nothing else was to be shared, how many groups are.
+        named: the first of those groups, in words.
 
     """
 
@@ -96,6 +97,7 @@ class Expectation:
     found: Relation | None
     met: bool
     unexpected: int = 0
+    named: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,12 +39,16 @@ def test_anything_less_is_told(groups, message):
 
 
 def test_nothing_else_may_be_shared():
-    tie = group("same-parameter", "a", "b")
+    tie, told = group("same-parameter", "a", "b"), "expected nothing to be shared"
     assert check([], [], nothing_else=True) == ([True], [])
-    assert check([], [tie], nothing_else=True) == ([False], ["expected nothing to be shared: 1 group is"])
+    assert check([], [tie], nothing_else=True) == ([False], [f"{told}: 1 group is, a = b (same-parameter)"])
     assert check([("a", "b")], [tie], nothing_else=True) == ([True, True], [])
     others = [tie, group("overlap", "c", "d"), group("same-values", "b", "c")]
-    assert check([("a", "b")], others, nothing_else=True)[1] == ["expected nothing else to be shared: 2 groups are"]
+    assert check([("a", "b")], others, nothing_else=True)[1] == [
+        "expected nothing else to be shared: 2 groups are, c = d (overlap), b = c (same-values)"
+    ]
+    many = group("overlap", *"abcdef")
+    assert check([], [many], nothing_else=True)[1] == [f"{told}: 1 group is, a = b = c = d … (overlap)"]
 
 
 def test_ties_with_a_name_in_common_are_one():

@@ -396,3 +396,51 @@ def test_a_failure_in_backward_names_the_layer_and_the_operation(paramctl, write
     assert result.code == 2
     assert result.err.startswith("error: spec.yaml:3:5: layer 1, Spoils() failed in backward of its operation 'exp': ")
     assert "modified by an inplace operation" in result.err
+
+
+NOT_FINITE = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w, self.spare = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+        self.z = nn.Parameter(torch.ones(2, dtype=torch.complex64))
+
+    def forward(self, x):
+        return (self.w * float("nan")).sum() + (self.w[:1] * float("inf")).sum() + self.w.sum() + self.z.abs().sum()
+"""
+
+
+def test_what_is_not_finite_in_a_contribution_is_counted_beside_its_norm(paramctl, report, write):
+    write(NOT_FINITE, "net.py")
+    words = ("grad", "net.py:Net", "--input-shape", "1", "--uses")
+    uses = [(each["norm"], each.get("nan"), each.get("inf")) for each in report(*words)["parameters"][0]["uses"]]
+    assert uses == [(0, 3, 0), (0, 0, 1), (pytest.approx(3**0.5), None, None)]
+    lines = paramctl(*words).out.splitlines()
+    start = next(i for i, line in enumerate(lines) if "operation" in line)
+    assert [line.split()[-4:] for line in (lines[start], *lines[start + 2 : start + 5])] == [
+        ["norm", "cosine", "nan", "inf"],
+        ["–", "–", "3", "0"],
+        ["0", "–", "0", "1"],
+        ["1.73", "–", "0", "0"],
+    ]
+
+
+def test_what_never_has_a_norm_does_not_grow(paramctl, write):
+    write(NOT_FINITE, "net.py")
+    lines = paramctl("grad", "net.py:Net", "--input-shape", "1", "--passes", "3").out.splitlines()
+    growth = {line.split()[0]: line.split(maxsplit=2)[-1] for line in lines[3:6]}
+    assert all(growth[name].endswith(" –") and "→" not in growth[name] for name in ("w", "spare"))
+    assert growth["z"].endswith("1.41 → 2.83 → 4.24")
+
+
+@pytest.mark.parametrize("words", [("grad", "--input-shape", "1"), ("list", "--stats"), ("init", "--scheme", "zeros")])
+def test_statistics_of_complex_elements_are_said_to_be_of_magnitudes(words, paramctl, write):
+    write(NOT_FINITE, "net.py")
+    command, *others = words
+    assert (
+        "note: z: statistics of complex elements are those of their magnitudes\n"
+        in paramctl(command, "net.py:Net", *others).err
+    )

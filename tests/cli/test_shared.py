@@ -138,7 +138,7 @@ class TestExpectations:
         done = paramctl("shared", "example:shared", "--expect-none", "--format", "json")
         assert done.code == 1
         assert '"unexpected": 1' in done.out
-        assert done.err == "note: expected nothing to be shared: 1 group is\n"
+        assert done.err == "note: expected nothing to be shared: 1 group is, 0.weight = 1.weight (same-module)\n"
 
     def test_an_unknown_name_is_an_error(self, paramctl):
         done = paramctl("shared", "example:mlp", "--expect", "0.weight=2.weigt")

@@ -191,7 +191,7 @@ class TestExpectations:
                 ["--by-value", "--expect", "encoder=copy"],
                 "expected encoder = copy: they are equal values in different memory",
             ),
-            (["--expect-none"], "expected nothing to be shared: 4 groups are"),
+            (["--expect-none"], "expected nothing to be shared: 4 groups are, "),
         ],
     )
     def test_what_is_not_as_expected_exits_with_1(self, words, message, paramctl):

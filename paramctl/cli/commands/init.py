@@ -71,7 +71,7 @@ def init(
     weights: options.Weights = None,
     no_strict: options.NoStrict = False,
     seed: options.Seed = None,
-    device: options.Device = "cpu",
+    device: options.CheckedDevice = "cpu",
     dtype: options.Dtype = None,
     output_format: options.Format = None,
     output: options.File = None,

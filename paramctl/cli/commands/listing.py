@@ -49,7 +49,7 @@ def list_parameters(
     weights: options.Weights = None,
     no_strict: options.NoStrict = False,
     seed: options.Seed = None,
-    device: options.Device = "cpu",
+    device: options.CheckedDevice = "cpu",
     dtype: options.Dtype = None,
     output_format: options.Format = None,
     output: options.File = None,

@@ -30,7 +30,7 @@ def shared(
     allow: options.Allow = None,
     key: options.Key = None,
     seed: options.Seed = None,
-    device: options.Device = "cpu",
+    device: options.CheckedDevice = "cpu",
     dtype: options.Dtype = None,
     output_format: options.Format = None,
     output: options.File = None,

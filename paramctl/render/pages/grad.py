@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from types import MappingProxyType
 from typing import Final
 
@@ -25,6 +26,8 @@ _FINDS: Final[Mapping[Check, str]] = MappingProxyType(
         "frozen": "none: requires_grad is False",
     }
 )
+_COUNTS = ("nan", "inf")
+"""What is counted in a contribution, where there is any."""
 _MOST_PASSES = 4
 """The norms of so many passes are shown."""
 
@@ -115,6 +118,8 @@ def _found(finding: Finding) -> Cell:
 
 def _growth(row: ParameterGradient) -> Cell:
     """Write the norms after each pass: the gradient grows, since nothing zeroes it."""
+    if row.grad is None or row.grad.mean is None:
+        return NOTHING
     norms = [text.number(norm) for norm in row.norms]
     shown = norms if len(norms) <= _MOST_PASSES else [*norms[: _MOST_PASSES - 2], "…", norms[-1]]
     return " → ".join(shown)
@@ -132,10 +137,13 @@ def _uses(report: GradReport, *, styled: bool) -> Iterator[Block]:
             Column("call", [text.grouped(use.call) for _, use in pairs], "right"),
             Column("module", [_module(use) for _, use in pairs], folds=True),
             Column("operation", [text.escape(use.op) for _, use in pairs], folds=True),
-            Column("norm", [text.number(use.norm) for _, use in pairs], "right"),
+            Column("norm", [_norm(row, use) for row, use in pairs], "right"),
             Column("cosine", [_cosine(use) for _, use in pairs], "right"),
+            Column("nan", [_wrong(use.nan) for _, use in pairs], "right"),
+            Column("inf", [_wrong(use.inf) for _, use in pairs], "right"),
         )
-        yield TableData(tuple(each for each in columns if each.header != "pass" or report.passes > 1))
+        shown = {"pass": report.passes > 1, **{name: any(getattr(use, name) for _, use in pairs) for name in _COUNTS}}
+        yield TableData(tuple(each for each in columns if shown.get(each.header, True)))
         yield line(("norm and cosine of each use's part of the gradient: the parts add up to it", DIM))
     notes: dict[str, list[ParameterGradient]] = defaultdict(list)
     for row in report.parameters:
@@ -151,6 +159,15 @@ def _module(use: Use) -> Cell:
     if use.module is None:
         return (("the loss", DIM),)
     return text.escape(use.module) or (("the model", DIM),)
+
+
+def _norm(row: ParameterGradient, use: Use) -> Cell:
+    """Write a norm; of what has no finite element there is none."""
+    return NOTHING if 0 < prod(row.shape) == use.nan + use.inf else text.number(use.norm)
+
+
+def _wrong(count: int) -> Cell:
+    return ((text.grouped(count), WRONG),) if count else text.grouped(count)
 
 
 def _cosine(use: Use) -> Cell:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from paramctl.analysis.measuring import notes_on_unmeasured
+from paramctl.analysis.measuring import notes_on_statistics
 from paramctl.errors import failure
 from paramctl.fans import FanRule
 from paramctl.reports.init import InitializedParameter, InitReport, RandomSource
@@ -93,7 +93,7 @@ def initialize(
         for (name, buffer), made in zip(built.net.named_buffers(), net.buffers(), strict=True):
             put(id(buffer), 0, draw_buffer(name, made, built.programs, seed))
     notes += notes_on_untouched(drawings)
-    notes += notes_on_unmeasured((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
+    notes += notes_on_statistics((each.plan.target.record, row.stats) for each, row in zip(drawings, rows, strict=True))
     if target is not None:
         notes += notes_on(target, names, others)
     return InitReport(

@@ -29,7 +29,8 @@ _BLOCK = 2**17
 """Elements that are multiplied at once."""
 _BEFORE = "something was added to the gradient before backward: forward runs one of its own"
 _ADDED = "added to the gradient that was there before"
-_THREADS = "forward runs modules in threads of its own, and what they do cannot be told apart"
+_THREADS = "forward computes in threads of its own, and what they do cannot be told apart"
+_ELSEWHERE = "an operation on it ran before forward, or in another thread, where nobody looked on"
 _INSIDE = (
     "something added to the gradient by a backward of its own: a reentrant checkpoint (use_reentrant=False shows its "
     "uses), or an autograd function"
@@ -88,13 +89,16 @@ class Ledger:
         """Listen to the nodes that contribute to parameters in more than one way."""
         listening: dict[Node, list[tuple[int, _Contribution]]] = defaultdict(list)
         self._timeline = timeline
-        if self._paths.hold(timeline.elsewhere):
+        if self._paths.hold(timeline.elsewhere) or timeline.threads_made(graph.nodes):
             self._unseen = dict.fromkeys(range(len(self._parameters)), _THREADS)
+        alone, runs_code = not self._several_passes, graph.runs_code
         for index, parameter in enumerate(self._parameters):
-            listens = self._several_passes or index in self._before
-            if not listens and parameter.grad is not None:
+            listens = not alone or index in self._before or runs_code or _is_hooked(parameter)
+            if alone and index not in self._before and parameter.grad is not None:
                 self._unseen[index] = _BEFORE
             uses = _by_use(graph.to_leaves.get(id(parameter), ()), timeline)
+            if uses and number_of(uses[0][0][0]) < timeline.begun:
+                self._unseen.setdefault(index, _ELSEWHERE)
             if len(uses) == 1 and not listens:
                 self._only[index] = uses[0][0][0]
                 continue
@@ -115,9 +119,8 @@ class Ledger:
 
     def settle(self, index: int, gradient: torch.Tensor) -> None:
         """Hold what was heard against a parameter's last gradient; it is not needed after that."""
-        contributions = self._contributions.pop(index, None)
-        if contributions:
-            heard = [each for each in contributions if each.heard is not None]
+        if index not in self._only:
+            heard = [each for each in self._contributions.pop(index, ()) if each.heard is not None]
             misfit = _misfit(heard, gradient, self._before.get(index), self._parameters[index])
             uses = None if misfit else [self._use(each, gradient) for each in heard]
             self._settled[index] = Entry(uses, misfit or (_ADDED if index in self._before else None))
@@ -131,22 +134,25 @@ class Ledger:
                 yield Entry(None, self._unseen[index])
             elif index in self._settled:
                 yield self._settled[index]
-            elif measured is None or index not in self._only:
-                yield Entry([])
-            else:
+            elif measured is not None and index in self._only:
                 yield Entry([self._only_use(self._only[index], measured, gradient)])
+            else:
+                yield Entry([])
 
     def _use(self, contribution: _Contribution, total: torch.Tensor) -> Use:
         heard = contribution.heard
         assert heard is not None, "what was not heard is no use"
+        measured = measure_in_turn(heard)
         scale = math.sqrt(_dot(heard, heard)) * math.sqrt(_dot(total, total))
         return Use(
             module=self._module(contribution.origin),
             op=contribution.origin.operation,
             call=contribution.call,
             pass_number=contribution.pass_number,
-            norm=measure_in_turn(heard).norm,
+            norm=measured.norm,
             cosine=_dot(heard, total) / scale if math.isfinite(scale) and scale > 0 else None,
+            nan=measured.nan,
+            inf=measured.inf,
             values=TensorValues(heard) if self._with_values else None,
         )
 
@@ -154,7 +160,8 @@ class Ledger:
         origin = self._timeline.origin(node)
         cosine = 1.0 if measured.norm > 0 and measured.is_finite else None
         values = TensorValues(gradient) if self._with_values and gradient is not None else None
-        return Use(self._module(origin), origin.operation, 1, 1, measured.norm, cosine, values)
+        told = (measured.norm, cosine, measured.nan, measured.inf, values)
+        return Use(self._module(origin), origin.operation, 1, 1, *told)
 
     def _module(self, origin: Origin) -> str | None:
         return None if origin.call is None else self._paths.of(origin.call)
@@ -199,12 +206,19 @@ def _misfit(
     allowed = summed * torch.finfo(gradient.dtype).eps * sum(math.sqrt(_dot(part, part)) for part in parts)
     if not math.sqrt(_dot(off, off)) > allowed:
         return None
-    if parameter._backward_hooks:  # noqa: SLF001  torch has no public way to tell
+    if parameter._backward_hooks:  # noqa: SLF001  as below
         return "a hook on the parameter changes its gradient"
+    if not heard and before is None:
+        return "no operation on it was seen: it is the loss itself, or something writes to its gradient"
     norms = (measure_in_turn(each).norm for each in (total, gradient))
     return "what its uses contributed has the norm {:.3g}, and its gradient {:.3g}: something else changes it".format(
         *norms
     )
+
+
+def _is_hooked(parameter: nn.Parameter) -> bool:
+    """Tell whether code of the user's own may change a parameter's gradient as it arrives."""
+    return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)  # noqa: SLF001  torch has no public way to tell
 
 
 def _dot(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -7,6 +7,7 @@ from itertools import repeat
 
 from paramctl.analysis.flow import measure_flow
 from paramctl.analysis.health import check_health
+from paramctl.analysis.measuring import notes_on_magnitudes
 from paramctl.records import ParameterRecord, Statistics
 from paramctl.reports.grad import GradientReason, GradReport, ParameterGradient
 from paramctl.reports.health import Limits
@@ -76,7 +77,7 @@ def make_grad_report(
         with_uses=run.uses is not None,
         with_values=with_values,
         with_histograms=hist,
-        notes=tuple(notes),
+        notes=(*notes, *notes_on_magnitudes(zip(records, run.after, strict=False))),
     )
 
 

@@ -63,10 +63,12 @@ class Timeline:
 
     Attributes:
         elsewhere: the `id()`s of modules that ran in other threads, whose nodes have numbers of their own.
+        begun: the number of the first node that may be made now.
 
     """
 
     elsewhere: set[int] = field(default_factory=set)
+    begun: int = field(default_factory=_next_number)
     _starts: list[int] = field(default_factory=list)
     _operations: list[tuple[int, Callable[..., Any]]] = field(default_factory=list)
     _switches: list[int] = field(default_factory=list)
@@ -100,6 +102,11 @@ class Timeline:
         switch = bisect_right(self._switches, number) - 1
         self._origins[number] = origin = Origin(self._calls[switch] if switch >= 0 else None, name)
         return origin
+
+    def threads_made(self, nodes: Iterable[Node]) -> bool:
+        """Tell whether some of a graph's nodes were made in other threads: two have one number, or one is ahead."""
+        numbers = list(map(number_of, nodes))
+        return len(set(numbers)) < len(numbers) or max(numbers, default=-1) >= _next_number()
 
     def _name(self, function: Callable[..., Any]) -> str:
         if function not in self._names:

@@ -28,7 +28,10 @@ Outcome: TypeAlias = tuple[str | None, str | None]
 """What became of a tie, and why; no outcome for what was not tried."""
 KEPT: Final = "kept"
 
-
+_NAMES: Final = re.compile(r"\[?\{'[^{}]*\}(, \{'[^{}]*\})*\]?")
+"""Sets of names, which safetensors lists in another order in every process."""
+_MOST_SENTENCES: Final = 2
+"""So many sentences of a message say what is wrong; what follows says where to read more."""
 _MOST_TRIED_ALONE: Final = 32
 """So many ties are tried one by one where an operation refuses them together: one of them may be the reason for all."""
 
@@ -93,7 +96,8 @@ def _tried(
 
 def _refusal(error: Exception) -> Outcome:
     first, *_ = user_code.describe(error).splitlines()
-    return "refused", re.split(r"\. |: [\[{]", first)[0]  # the list of names behind it is another in every process
+    told = _NAMES.sub("the names of the tie", first)
+    return "refused", ". ".join(told.split(". ")[:_MOST_SENTENCES]).rstrip(".")
 
 
 def _relations(module: nn.Module) -> Callable[[SharedGroup], str | None]:

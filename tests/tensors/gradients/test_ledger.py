@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -240,8 +241,11 @@ class TestUses:
         assert [each.cosine for each in uses_of(net, torch.ones(1))["w"]] == [None, None]
 
     def test_contributions_that_are_not_finite_add_up_too(self):
-        net = Net(lambda self, x: (self.w / 0).sum() - self.w.sqrt().sum(), w=nn.Parameter(torch.zeros(2)))
-        assert [each.cosine for each in uses_of(net, torch.ones(1))["w"]] == [None, None]
+        net = Net(lambda self, x: (self.w / 0).sum() - (self.w * math.nan).sum(), w=nn.Parameter(torch.zeros(2)))
+        uses = uses_of(net, torch.ones(1))["w"]
+        assert [(each.cosine, each.norm, each.nan, each.inf) for each in uses] == [(None, 0, 0, 2), (None, 0, 2, 0)]
+        net = Net(lambda self, x: (self.w * math.nan).sum(), w=nn.Parameter(torch.zeros(2)))
+        assert [each.nan for each in uses_of(net, torch.ones(1))["w"]] == [2]
 
 
 class TestPasses:
@@ -303,12 +307,59 @@ class TestWhatCannotBeToldApart:
                 return pool.submit(self.layer, x).result() + self.layer(x)
 
         note = self.note(Net(forward, layer=nn.Linear(3, 3)), torch.rand(2, 3))
-        assert note == "forward runs modules in threads of its own, and what they do cannot be told apart"
+        assert note == "forward computes in threads of its own, and what they do cannot be told apart"
 
-    def test_a_hook_of_the_models_changes_the_sum(self):
+    @pytest.mark.parametrize("earlier", [0, 500])
+    def test_operations_in_threads_of_their_own_are_nobodys(self, earlier):
+        def compute(weight, x):
+            for _ in range(earlier):
+                torch.mul(weight, 1)
+            return x @ weight @ weight
+
+        def forward(self, x):
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(compute, self.weight, x).result()
+
+        note = self.note(Net(forward, weight=nn.Parameter(torch.rand(3, 3))), torch.rand(2, 3))
+        assert "thread" in note
+
+    def test_what_ran_before_forward_is_not_called_the_loss(self):
+        net = Net(lambda self, x: x @ self.doubled, weight=nn.Parameter(torch.rand(3, 3)))
+        net.doubled = net.weight * 2
+        note = self.note(net, torch.rand(2, 3))
+        assert note == "an operation on it ran before forward, or in another thread, where nobody looked on"
+
+    @pytest.mark.parametrize("passes", [1, 2])
+    def test_a_parameter_that_is_the_loss_was_used_by_no_operation(self, passes):
+        net = Net(lambda self, x: x * self.weight, weight=nn.Parameter(torch.tensor(2.0)))
+        note = self.note(net, torch.ones(1), loss=lambda _: net.weight, passes=passes)
+        assert note == "no operation on it was seen: it is the loss itself, or something writes to its gradient"
+
+    @pytest.mark.parametrize("used", [False, True])
+    def test_a_function_that_writes_to_the_gradient_of_a_parameter_is_no_use(self, used):
+        class Writes(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, net):
+                ctx.net = net
+                return x.clone()
+
+            @staticmethod
+            def backward(ctx, gradient):
+                weight = ctx.net.weight
+                weight.grad = torch.ones(3, 3) + (0 if weight.grad is None else weight.grad)
+                return gradient, None
+
+        def forward(self, x):
+            return Writes.apply(x.requires_grad_(), self) + (x @ self.weight if used else 0)
+
+        note = self.note(Net(forward, weight=nn.Parameter(torch.rand(3, 3))), torch.rand(2, 3))
+        assert "something" in note
+
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_a_hook_of_the_models_changes_the_sum(self, times):
         layer = nn.Linear(3, 3)
         layer.weight.register_hook(lambda gradient: 5 * gradient)
-        note = self.note(nn.Sequential(layer, layer), torch.rand(2, 3))
+        note = self.note(nn.Sequential(*[layer] * times), torch.rand(2, 3))
         assert note == "a hook on the parameter changes its gradient"
 
     def test_a_hook_behind_the_sum_is_noticed(self):

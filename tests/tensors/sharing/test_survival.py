@@ -130,6 +130,15 @@ def test_a_tie_is_not_blamed_for_another_one():
     assert refused == [{"safetensors.save_file"}, {"safetensors.save_file", "safetensors.save_model", "fully_shard"}]
 
 
+def test_a_refusal_is_told_in_whole_sentences_that_no_process_tells_otherwise():
+    values = torch.rand(4, 3)
+    net = nn.ParameterList([nn.Parameter(values[:3]), nn.Parameter(values[1:])])
+    (tie,) = paramctl.find_shared(net, survival=True).survival
+    reasons = {trial.operation: trial.reason for trial in tie.trials}
+    assert "when loading them again: the names of the tie. A potential way" in reasons["safetensors.save_file"]
+    assert "to keep for saving amongst: the names of the tie. None is covering" in reasons["safetensors.save_model"]
+
+
 def test_methods_of_the_models_own_are_called():
     class Retied(nn.Sequential):
         def _apply(self, fn, recurse=True):
