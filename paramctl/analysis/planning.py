@@ -27,6 +27,7 @@ class InitTarget:
         has_default: whether its layer's own initialisation is known.
         fans: the fans that schemes use; None where its shape has none.
         as_found: whether it had its values before, and nothing is known of where they came from.
+        loaded: whether a checkpoint gave it its values.
         unwritten: how many of its elements its layer has made and never written.
         overlaps: whether several of its elements lie in the same place in memory.
 
@@ -38,6 +39,7 @@ class InitTarget:
     has_default: bool = True
     fans: Fans | None = None
     as_found: bool = False
+    loaded: bool = False
     unwritten: int = 0
     overlaps: bool = False
 
@@ -78,6 +80,8 @@ class InitPlan:
             return "never written" if target.unwritten == target.record.numel else "partly written"
         if steps and steps[0].label == "default":
             return None
+        if target.loaded:
+            return "loaded"
         return "as found" if target.as_found else "layer default"
 
     @property

@@ -13,8 +13,8 @@ from paramctl.reports.base import Report, Row, finite, histogram_fields, statist
 from paramctl.scheme_declaration import Moments
 from paramctl.schemes import SCHEMES
 
-Start: TypeAlias = Literal["layer default", "as found", "never written", "partly written"]
-"""Where values came from before any rule: the layer; the caller's module; nowhere, for all or some elements."""
+Start: TypeAlias = Literal["layer default", "loaded", "as found", "never written", "partly written"]
+"""Where values came from before any rule: the layer; a checkpoint; the caller's module; nowhere, for all or a part."""
 UNWRITTEN: Final = frozenset({"never written", "partly written"})
 RandomSource: TypeAlias = Literal["streams", "torch"]
 """What values are drawn from: a stream for each parameter, or torch's one generator, as a script does."""

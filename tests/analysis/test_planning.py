@@ -107,6 +107,7 @@ class TestWhereValuesComeFrom:
     def test_what_rules_leave_or_change_starts_with_the_layer_or_as_it_was_found(self, texts):
         assert self.start(*texts)[0] == "layer default"
         assert self.start(*texts, as_found=True)[0] == "as found"
+        assert self.start(*texts, as_found=True, loaded=True)[0] == "loaded"
 
     def test_a_rule_for_the_layers_own_values_makes_them_unless_there_are_none(self):
         assert self.start("*=default")[0] is None

@@ -185,7 +185,23 @@ class TestWeights:
         values = {each["name"]: torch.tensor(each["values"]) for each in report(*words)["parameters"]}
         assert torch.equal(values["body.weight"], net.body.weight)
         assert not torch.equal(values["head.weight"], net.head.weight)
-        assert "as found" in paramctl(*words).out
+        assert "loaded " in paramctl(*words).out
+
+    @pytest.mark.parametrize("rng", ["streams", "torch"])
+    def test_the_report_says_what_was_loaded_and_what_was_not(self, rng, net, report):
+        state = net.state_dict()
+        del state["body.bias"]
+        torch.save(state, "w.pt")
+        words = ("--no-strict", "--rng", rng, "--rule", "head.weight=add:value=1", "--rule", "head.bias=ones")
+        rows = report("init", "spec.yaml", "--weights", "w.pt", *words)["parameters"]
+        assert {row["name"]: row["origin"] for row in rows} == {
+            "body.weight": "loaded",
+            "body.bias": "as found",
+            "norm.weight": "loaded",
+            "norm.bias": "loaded",
+            "head.weight": "loaded → rule 1: add(value=1)",
+            "head.bias": "rule 2: ones",
+        }
 
     def test_gradients_are_those_of_the_loaded_model(self, net, report):
         torch.save(net.state_dict(), "w.pt")

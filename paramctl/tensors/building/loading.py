@@ -42,7 +42,8 @@ def load(built: BuiltModel, weights: Weights, *, seed: int) -> BuiltModel:
 
     """
     found, notes = fitting(built.net, weights)
-    tensors = {id(tensor): tensor for tensor in distinct_tensors(built.net)}
+    held = list(distinct_tensors(built.net))
+    tensors = {id(tensor): tensor for tensor in held}
     ensure_fits(sum(bytes_of(tensor) for tensor in tensors.values()), "the weights")
     reader = StoredReader()
     values = _own_values(built, tensors.keys() - found.keys(), seed)
@@ -56,11 +57,13 @@ def load(built: BuiltModel, weights: Weights, *, seed: int) -> BuiltModel:
             raise failure(f"{message}: its imaginary part would be lost", where=weights.typed)
         values[key] = loaded.to(tensors[key].dtype)
     _put(built.net, values)
+    pairs = zip(held, distinct_tensors(built.net), strict=True)
+    programs = replace(record_programs(built.net), loaded={id(new) for old, new in pairs if id(old) in found})
     casted = [f"values cast from {before} to {after}, the dtype of the model" for before, after in sorted(casts)]
     return replace(
         built,
         rules=(),
-        programs=record_programs(built.net),
+        programs=programs,
         as_script=None,
         notes=(*built.notes, *weights.checkpoint.notes, *notes, *casted),
     )

@@ -6,6 +6,7 @@ A recorded program can be run for one parameter alone, under its own stream and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -43,12 +44,14 @@ class Programs:
         recorded: tensor and program by the tensor's id; the tensor is held so that the id is not used again.
         complete: whether every tensor without a program holds what its layer wrote.
         unwritten: how many elements its layer has left unwritten, by the id of each parameter of which there are any.
+        loaded: the ids of the tensors that have their values from a checkpoint.
 
     """
 
     recorded: Mapping[int, tuple[torch.Tensor, Program]]
     complete: bool = False
     unwritten: Mapping[int, int] = field(default_factory=dict)
+    loaded: AbstractSet[int] = frozenset()
 
     def of(self, tensor: torch.Tensor) -> Program:
         """Return the program of a tensor, an empty one where nothing is known to write it."""

@@ -44,6 +44,7 @@ def init_target(
         has_default=programs.complete or bool(programs.of(tensor)),
         fans=fans_of(net, record.name, record.shape, fan),
         as_found=not programs.complete,
+        loaded=id(tensor) in programs.loaded,
         unwritten=_unwritten(tensor, programs),
         overlaps=_overlaps(tensor),
     )
