@@ -42,7 +42,7 @@ def load(built: BuiltModel, weights: Weights, *, seed: int) -> BuiltModel:
 
     """
     found, notes = fitting(built.net, weights)
-    held = list(distinct_tensors(built.net))
+    held = distinct_tensors(built.net)
     tensors = {id(tensor): tensor for tensor in held}
     ensure_fits(sum(bytes_of(tensor) for tensor in tensors.values()), "the weights")
     reader = StoredReader()
