@@ -55,7 +55,7 @@ def check_health(rows: Sequence[ParameterGradient], loss: float, traces: Traces,
 def _checks(row: ParameterGradient, limits: Limits) -> Iterator[Check]:
     """Yield the checks that find something in a parameter."""
     if row.grad is None:
-        if row.reason is not None:
+        if row.reason in {"frozen", "unused"}:
             yield row.reason
         return
     grad: Statistics = row.grad

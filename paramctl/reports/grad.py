@@ -10,7 +10,7 @@ from paramctl.records import Histogram, Shape, Statistics, Values
 from paramctl.reports.base import Report, Row, finite, histogram_fields, statistics_fields
 from paramctl.reports.health import Health
 
-GradientReason: TypeAlias = Literal["frozen", "unused"]
+GradientReason: TypeAlias = Literal["frozen", "taken", "unused"]
 
 
 class Use(NamedTuple):
@@ -69,7 +69,7 @@ class ParameterGradient:
         before: the statistics of its gradient before the first pass; None where there was none.
         grad: those after the last pass.
         norms: the norm of its gradient after each pass; None where there was none.
-        reason: why it got none: it is frozen, or no path leads from the loss to it.
+        reason: why it has none: it is frozen, no path leads from the loss to it, or a hook of the model's own took it.
         ratio: the norm of the gradient over that of the parameter, where it was asked for and all of both is finite.
         uses: the contributions that add up to it, where they were asked for; None where they cannot be told apart.
         uses_note: why they cannot, or what else there is to know of them.

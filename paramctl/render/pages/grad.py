@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
@@ -15,7 +15,7 @@ from paramctl.render.bars import log_bars
 from paramctl.render.block import Block, line, values_blocks
 from paramctl.render.cells import DIM, NOTHING, WRONG, name_cells, repeated, statistics_columns
 from paramctl.render.table import Cell, Column, TableData, plain
-from paramctl.reports.grad import GradReport, LayerGradient, ParameterGradient, Use
+from paramctl.reports.grad import GradientReason, GradReport, LayerGradient, ParameterGradient, Use
 from paramctl.reports.health import CHECKS, Check, Finding, Health
 
 _FINDS: Final[Mapping[Check, str]] = MappingProxyType(
@@ -24,6 +24,13 @@ _FINDS: Final[Mapping[Check, str]] = MappingProxyType(
         "dead": "all zero",
         "unused": "none: no path from the loss",
         "frozen": "none: requires_grad is False",
+    }
+)
+_WITHOUT: Final[Mapping[GradientReason, str]] = MappingProxyType(
+    {
+        "frozen": "",
+        "unused": ": no path leads from the loss to them",
+        "taken": ": hooks of the model's own took what arrived, as where an optimizer steps inside backward",
     }
 )
 _COUNTS = ("nan", "inf")
@@ -59,9 +66,8 @@ def page(report: GradReport, *, styled: bool) -> Iterator[Block]:
     yield TableData(tuple(columns))
     without = [row for row in rows if row.grad is None]
     if without:
-        frozen = sum(row.reason == "frozen" for row in without)
-        parts = [f"{frozen} frozen"] * (frozen > 0)
-        parts += [f"{len(without) - frozen} unused: no path leads from the loss to them"] * (len(without) > frozen)
+        counts = Counter(row.reason for row in without)
+        parts = [f"{counts[reason]} {reason}{why}" for reason, why in _WITHOUT.items() if counts[reason]]
         yield line((f"{text.counted(len(without), 'parameter')} without a gradient: {', '.join(parts)}", WRONG))
     if report.flow is not None:
         yield from _flow(report.flow, styled=styled)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -32,6 +32,8 @@ class Arrivals:
         norms: the norm of each gradient after each pass but the last; None where there is none.
         statistics: those of each gradient in the end; None where there is none.
         kept: the gradients, where they are to be kept.
+        taken: the parameters whose gradient arrived, but was gone once the model's own hooks had seen it, as where an
+            optimizer steps inside backward.
 
     """
 
@@ -42,6 +44,7 @@ class Arrivals:
         self.norms: list[list[float | None]] = []
         self.statistics: list[Statistics | None] = [None] * len(parameters)
         self.kept: list[torch.Tensor | None] = [None] * len(parameters)
+        self.taken: set[int] = set()
         self._parameters = parameters
         self._keep = keep
         self._hist = hist
@@ -68,11 +71,22 @@ class Arrivals:
             yield
 
     @contextmanager
-    def _noticed(self, notice: Callable[[int, torch.Tensor], None], *, least: int) -> Iterator[None]:
+    def seen_taken(self) -> Iterator[None]:
+        """Note the gradients that hooks of the model's own take away in the backward inside the block."""
+        # torch has no public way to tell which parameters have such hooks.
+        hooked = {i for i, each in enumerate(self._parameters) if each._post_accumulate_grad_hooks}  # noqa: SLF001
+        with self._noticed(self._note_taken, least=0, among=hooked):
+            yield
+
+    @contextmanager
+    def _noticed(
+        self, notice: Callable[[int, torch.Tensor], None], *, least: int, among: Container[int] | None = None
+    ) -> Iterator[None]:
         handles = [
             parameter.register_post_accumulate_grad_hook(partial(notice, index))  # type: ignore[no-untyped-call]  # torch leaves it untyped
             for index, parameter in enumerate(self._parameters)
             if parameter.requires_grad and parameter.is_leaf and parameter.numel() >= least
+            if among is None or index in among
         ]
         try:
             yield
@@ -82,6 +96,10 @@ class Arrivals:
 
     def _count(self, index: int, _: torch.Tensor) -> None:
         self.times[index] += 1
+
+    def _note_taken(self, index: int, parameter: torch.Tensor) -> None:
+        if parameter.grad is None:
+            self.taken.add(index)
 
     def _free(self, index: int, parameter: torch.Tensor) -> None:
         if parameter.grad is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -59,6 +59,7 @@ class GradientRun:
         after: those of each parameter's gradient after the last pass.
         norms: the norm of each parameter's gradient after each pass but the last.
         gradients: each parameter's gradient after the last pass; None where there is none or it was not asked for.
+        taken: the numbers of the parameters whose gradients arrived, but were taken by hooks of the model's own.
         uses: what is known of each parameter's uses; None where nobody asked.
         traces: where numbers stopped being finite or became zero; None where nobody asked.
         weights: the statistics of the parameters that have a gradient, likewise.
@@ -73,6 +74,7 @@ class GradientRun:
     after: Sequence[Statistics | None]
     norms: Sequence[Sequence[float | None]]
     gradients: Sequence[torch.Tensor | None]
+    taken: Container[int]
     uses: Sequence[Entry] | None = None
     traces: Traces | None = None
     weights: Sequence[Statistics | None] | None = None
@@ -133,6 +135,7 @@ def run_passes(
         after=arrivals.statistics,
         norms=arrivals.norms,
         gradients=arrivals.kept,
+        taken=arrivals.taken,
         uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else None,
         traces=checkup.traces(held.first_names(_zero(parameters, arrivals.statistics))) if checkup else None,
         weights=_weights(parameters, arrivals.statistics) if checkup else None,
@@ -224,7 +227,8 @@ def _one_pass(task: _Task, lookers: _Lookers, number: int, *, last: bool) -> _Re
         checkup.open_pass(graph, timeline)
     # Code in the graph may run a backward of its own, which adds to a gradient twice.
     inside = graph is not None and graph.runs_code
-    with arrivals.counted() if inside and ledger else arrivals.freed() if frees and not inside else nullcontext():
+    noticing = arrivals.counted() if inside and ledger else arrivals.freed() if frees and not inside else nullcontext()
+    with noticing, arrivals.seen_taken():
         try:
             reached.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         except ParamctlError:

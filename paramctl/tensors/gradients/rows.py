@@ -53,7 +53,7 @@ def make_grad_report(
             before=before,
             grad=after,
             norms=(*(norms[i] for norms in run.norms), None if after is None else after.norm),
-            reason=_reason(record) if after is None else None,
+            reason=_reason(record, taken=i in run.taken) if after is None else None,
             ratio=_ratio(after, weight),
             uses=entry.uses,
             uses_note=entry.note,
@@ -81,7 +81,9 @@ def make_grad_report(
     )
 
 
-def _reason(record: ParameterRecord) -> GradientReason:
+def _reason(record: ParameterRecord, *, taken: bool) -> GradientReason:
+    if taken:
+        return "taken"
     return "unused" if record.requires_grad else "frozen"
 
 

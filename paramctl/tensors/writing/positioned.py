@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
 import torch
@@ -25,7 +25,7 @@ _ALIGNMENT: Final = 4096
 _PIECE: Final = 2**20
 """Bytes that are written at once: so many that a call costs nothing, so few that they are still in a core's cache."""
 _IN_FLIGHT: Final = 8
-"""How many pieces may wait for the disk."""
+"""How many pieces may wait for the disk; what comes while so many do goes through the cache."""
 _LARGE: Final = 2**26
 """Bytes of a file from which on it is written past the cache. A smaller one is there sooner than the disk has it."""
 
@@ -34,8 +34,9 @@ _LARGE: Final = 2**26
 def writing_at(path: Path, size: int) -> Iterator[WriteAt]:
     """Open a file that is there, reserve its disk, and give what writes to it; all is written once the block ends.
 
-    What passes the page cache costs no core the copying, and pushes out of memory nothing that others read. It needs a
-    system and a file system that take it; where they do not, the file is written as any other.
+    What passes the page cache pushes out of memory nothing that others read, and is on the disk at the end. It needs a
+    system and a file system that take it; where they do not, the file is written as any other. So is what comes faster
+    than the disk takes it.
 
     Args:
         path: the file.
@@ -88,9 +89,13 @@ class _DirectWriter:
         if first >= last:
             _write(self._cached, memory_of(piece), offset)
             return
+        try:
+            buffer = self._free.get_nowait() or mmap.mmap(-1, _PIECE)
+        except Empty:  # the disk is slower than the values come: let the cache take some of them
+            _write(self._cached, memory_of(piece), offset)
+            return
         _write(self._cached, memory_of(piece[: first - offset]), offset)
         _write(self._cached, memory_of(piece[last - offset :]), last)
-        buffer = self._free.get() or mmap.mmap(-1, _PIECE)
         torch.frombuffer(buffer, dtype=torch.uint8, count=last - first).copy_(piece[first - offset : last - offset])
         self._pool.submit(self._write_pages, buffer, last - first, first).add_done_callback(self._note_failure)
 

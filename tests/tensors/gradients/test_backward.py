@@ -60,6 +60,18 @@ def test_what_is_frozen_or_unused_gets_none():
     assert [gradient is None for gradient in result.gradients] == [False, True, True, True]
 
 
+@pytest.mark.parametrize("width", [3, 300])
+def test_a_gradient_that_a_hook_of_the_models_own_takes_is_not_called_unused(width):
+    net = nn.Linear(width, width)
+
+    def step(parameter):
+        parameter.grad = None
+
+    net.weight.register_post_accumulate_grad_hook(step)
+    report = paramctl.gradients(net, torch.ones(1, width))
+    assert [row.reason for row in report.parameters] == ["taken", None]
+
+
 def test_a_model_without_any_path_to_the_loss_is_no_failure():
     net = nn.Linear(2, 2).requires_grad_(False)
     assert run(net, torch.rand(1, 2)).gradients == [None, None]

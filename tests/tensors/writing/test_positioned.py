@@ -64,6 +64,13 @@ def test_a_disk_that_wants_another_alignment_is_written_through_the_cache(tmp_pa
     assert torch.equal(written(tmp_path / "x", data, [333]), data)
 
 
+def test_what_comes_faster_than_the_disk_takes_it_goes_through_the_cache(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(positioned, "_IN_FLIGHT", 1)
+    assert torch.equal(written(tmp_path / "x", data, [333, 2**25 + 1]), data)
+    monkeypatch.setattr(positioned, "_IN_FLIGHT", 0)
+    assert torch.equal(written(tmp_path / "y", data, [333, 2**25 + 1]), data)
+
+
 def test_a_failure_in_a_writing_thread_is_raised(tmp_path, data):
     path = tmp_path / "x"
     path.touch()
