@@ -21,6 +21,8 @@ BLOCK: Final = 2**18
 So few that torch's float32 sum of them is right to 1e-6, and that block and scratch stay in cache; so many that threads
 seldom meet: one that finds Python's lock taken sleeps for longer than an operation on a small block takes.
 """
+_IN_TURN = 2**19
+"""Elements of a block that torch's threads share; float32 sums of it are right to 1e-6, too."""
 _UNTHREADED = 2**12
 """Up to so many elements, torch itself works on one thread."""
 _SMALL = 2**10
@@ -126,7 +128,7 @@ def measure(tensor: torch.Tensor, *, threads: int | None = None, hist: bool = Fa
     return merged(share_out(torch.split(flat, BLOCK), workers, measuring)).statistics()
 
 
-def measure_in_turn(tensor: torch.Tensor, *, hist: bool = False) -> Statistics:
+def measure_in_turn(tensor: torch.Tensor, scratch: Scratch | None = None, *, hist: bool = False) -> Statistics:
     """Return the statistics of a tensor as `measure` does, block after block on torch's own threads.
 
     That is for a tensor that is in cache, between operations of torch's: its threads are awake then, and would fight
@@ -134,10 +136,13 @@ def measure_in_turn(tensor: torch.Tensor, *, hist: bool = False) -> Statistics:
 
     Args:
         tensor: a dense tensor with values, of a dtype in `MEASURED`.
+        scratch: what blocks are worked on in; None for memory of its own.
         hist: whether the elements are counted by their size, too.
 
     """
-    return merged(measure_blocks(_flat(tensor.detach()), Scratch(), hist=hist)).statistics()
+    held = scratch or Scratch()
+    blocks = torch.split(_flat(tensor.detach()), _IN_TURN)
+    return merged(measure_block(block, held, hist=hist) for block in blocks).statistics()
 
 
 def measure_blocks(elements: torch.Tensor, scratch: Scratch, *, hist: bool = False) -> Iterator[Partial]:

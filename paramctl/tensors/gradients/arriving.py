@@ -14,6 +14,7 @@ from paramctl.records import Statistics
 from paramctl.tensors.collect import bytes_of
 from paramctl.tensors.gradients.alike import LARGEST, measure_all
 from paramctl.tensors.memory import give_back
+from paramctl.tensors.scratch import Scratch
 from paramctl.tensors.statistics import measure_in_turn
 
 Settle = Callable[[int, torch.Tensor], None]
@@ -49,6 +50,7 @@ class Arrivals:
         self._keep = keep
         self._hist = hist
         self._settle = settle
+        self._scratch = Scratch()
         self._freed: set[int] = set()
         self._unreturned = 0
         self._small: list[tuple[int, torch.Tensor]] = []
@@ -138,7 +140,7 @@ class Arrivals:
         if self._settle is not None:
             self._settle(index, gradient)
         if gradient.numel() > LARGEST:
-            self.statistics[index] = measure_in_turn(gradient, hist=self._hist)
+            self.statistics[index] = measure_in_turn(gradient, self._scratch, hist=self._hist)
             return
         self._small.append((index, gradient))
 
