@@ -146,7 +146,7 @@ def _endless(root: nn.Module) -> ParamctlError:
             return failure(f"{join(path, name)} is {owner}, which holds it: no walk through the model ends", hint=hint)
         if child is not None and id(child) not in done:
             above[id(child)] = join(path, name)
-            pending.append((join(path, name), child, iter(list(child._modules.items()))))  # noqa: SLF001
+            pending.append((join(path, name), child, iter(list(child._modules.items()))))  # noqa: SLF001  likewise
         elif not name:
             pending.pop()
             done.add(id(module))

@@ -83,7 +83,8 @@ def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
 def share_out(items: Iterable[Item], workers: int, make_work: Callable[[], Callable[[Item], Result]]) -> list[Result]:
     """Return what each item gives, in the items' order, worked out on several threads of which the caller's is one.
 
-    No thread waits for another before the end, so that items may be small. torch's operations run on one thread each.
+    No thread waits for another before the end, so that items may be small. torch's operations run on one thread each,
+    in the inference mode of the caller.
 
     Args:
         items: each is taken by the first thread that is free.
@@ -94,6 +95,7 @@ def share_out(items: Iterable[Item], workers: int, make_work: Callable[[], Calla
     pending = deque(enumerate(items))
     results: dict[int, Result] = {}
     failures: list[BaseException] = []
+    inference = torch.is_inference_mode_enabled()
 
     def take() -> tuple[int, Item] | None:
         try:
@@ -103,7 +105,7 @@ def share_out(items: Iterable[Item], workers: int, make_work: Callable[[], Calla
 
     def work_on_pending() -> None:
         try:
-            with one_thread():
+            with one_thread(), torch.inference_mode(inference):
                 work = make_work()
                 while (taken := take()) is not None:
                     number, item = taken

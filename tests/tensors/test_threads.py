@@ -99,6 +99,17 @@ def test_what_is_shared_out_comes_back_in_order_and_is_worked_on_by_one_torch_th
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize("inference", [False, True])
+def test_what_is_shared_out_runs_in_the_inference_mode_of_the_caller(inference):
+    both = Barrier(2, timeout=20)
+
+    def make_work():
+        return lambda _: (both.wait(), torch.is_inference_mode_enabled())[1]
+
+    with torch.inference_mode(inference):
+        assert share_out(range(2), 2, make_work) == [inference, inference]
+
+
 def test_every_thread_that_shares_has_work_of_its_own():
     both = Barrier(2, timeout=20)
 

@@ -201,11 +201,11 @@ def _calls_noted(timeline: Timeline, watch: Watch | None) -> Iterator[None]:
 
     with _one_at_a_time:
         torchs_own = nn.Module.__call__
-        nn.Module.__call__ = call  # type: ignore[method-assign]
+        nn.Module.__call__ = call  # type: ignore[method-assign]  # for a while, as the docstring says
         try:
             yield
         finally:
-            nn.Module.__call__ = torchs_own  # type: ignore[method-assign]
+            nn.Module.__call__ = torchs_own  # type: ignore[method-assign]  # as it was
 
 
 class Paths:

@@ -102,9 +102,18 @@ class _DirectWriter:
     def _write_pages(self, buffer: mmap.mmap, length: int, offset: int) -> None:
         try:
             with memoryview(buffer)[:length] as pages:
-                _write_pages(self._direct, self._cached, pages, offset)
+                written = self._write_direct(pages, offset)
+                _write(self._cached, pages[written:], offset + written)
         finally:
             self._free.put(buffer)
+
+    def _write_direct(self, pages: memoryview, offset: int) -> int:
+        try:
+            return os.pwrite(self._direct, pages, offset)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # which says that this file system wants another alignment
+                raise
+            return 0
 
     def _note_failure(self, done: Future[None]) -> None:
         if not done.cancelled() and done.exception() is not None:
@@ -122,16 +131,6 @@ def _open_direct(path: Path) -> int | None:
         with suppress(OSError):
             return os.open(path, os.O_WRONLY | flag | getattr(os, "O_CLOEXEC", 0))
     return None
-
-
-def _write_pages(direct: int, cached: int, pages: memoryview, offset: int) -> None:
-    try:
-        written = os.pwrite(direct, pages, offset)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # which says that this file system wants another alignment
-            raise
-        written = 0
-    _write(cached, pages[written:], offset + written)
 
 
 def _write(descriptor: int, memory: memoryview, offset: int) -> None:
