@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from random import Random
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -49,6 +53,29 @@ def test_a_large_file_holds_what_was_written_however_it_is_cut(tmp_path_factory,
 def test_many_runs_inside_one_page_and_across_pages_keep_their_neighbours(tmp_path, data):
     cuts = [*range(1, 20_000, 777), *range(20_000, LARGE, 3_000_001)]
     assert torch.equal(written(tmp_path / "x", data, cuts), data)
+
+
+def test_runs_that_threads_write_in_any_order_are_all_there(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(positioned, "_BEGUN", 3)  # far fewer than the ends of runs that wait for what follows
+    cuts = [0, *range(333, LARGE, 77_777), LARGE]
+    runs = list(pairwise(cuts))
+    Random(0).shuffle(runs)
+    (tmp_path / "x").touch()
+    with writing_at(tmp_path / "x", LARGE) as write, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda run: write(data[slice(*run)], run[0]), runs))
+    assert torch.equal(bytes_of_file(tmp_path / "x"), data)
+
+
+def test_runs_that_follow_one_another_pass_the_cache_but_for_the_first_and_last_page(tmp_path, data, monkeypatch):
+    cached, write_cached = [], positioned._write
+    monkeypatch.setattr(positioned, "_IN_FLIGHT", 1000)
+    monkeypatch.setattr(positioned, "_write", lambda *where: cached.append(len(where[1])) or write_cached(*where))
+    (tmp_path / "x").touch()
+    with writing_at(tmp_path / "x", LARGE) as write:
+        for start in range(8, LARGE, 99_999):
+            write(data[start : start + 99_999], start)
+    assert sum(cached) < 2 * 4096
+    assert torch.equal(bytes_of_file(tmp_path / "x")[8:], data[8:])
 
 
 def test_what_is_in_front_of_the_first_byte_written_stays(tmp_path, data):
