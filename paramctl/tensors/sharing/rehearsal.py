@@ -92,7 +92,7 @@ def _stand_ins(records: Sequence[ParameterRecord], device: str) -> list[torch.Te
     storage = torch.zeros(nbytes, dtype=torch.uint8, device=device)
     if device != "meta" and nbytes % dtype.itemsize == 0:
         counted = storage.view(dtype)
-        counted.copy_(torch.arange(counted.numel()) % 100)
+        counted.copy_(torch.arange(counted.numel(), device=device) % 100)
     return [
         torch.empty(0, dtype=getattr(torch, record.dtype), device=device).set_(
             storage.untyped_storage(), span.offset + span.base // span.itemsize, shape, span.strides

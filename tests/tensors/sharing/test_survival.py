@@ -12,7 +12,7 @@ from torch import nn
 
 import paramctl
 from paramctl.reports.shared import RELATIONS
-from paramctl.tensors.sharing.survival import OPERATIONS
+from paramctl.tensors.sharing.operations import OPERATIONS
 
 
 def same_module():
@@ -130,6 +130,73 @@ def test_a_tie_is_not_blamed_for_another_one():
     assert refused == [{"safetensors.save_file"}, {"safetensors.save_file", "safetensors.save_model", "fully_shard"}]
 
 
+def test_one_of_many_ties_is_not_blamed_for_the_others():
+    net = nn.Sequential(
+        *(same_parameter() for _ in range(40)), nn.Linear(3, 4, bias=False), nn.Linear(4, 3, bias=False)
+    )
+    net[41].weight = nn.Parameter(net[40].weight.data.t())
+    *others, last = paramctl.find_shared(net, survival=True).survival
+    saved = [trial.outcome for tie in others for trial in tie.trials if trial.operation == "safetensors.save_model"]
+    assert saved == ["kept"] * 40
+    assert "refused" in {trial.outcome for trial in last.trials if trial.operation == "safetensors.save_model"}
+
+
+def test_so_many_refused_ties_that_not_all_are_tried_alone_are_not_called_refused():
+    net = nn.Sequential()
+    for i in range(100):
+        net.append(nn.Linear(3, 4, bias=False)).append(nn.Linear(4, 3, bias=False))
+        net[2 * i + 1].weight = nn.Parameter(net[2 * i].weight.data.t())
+    ties = paramctl.find_shared(net, survival=True).survival
+    saved = [trial for tie in ties for trial in tie.trials if trial.operation == "safetensors.save_model"]
+    assert {trial.outcome for trial in saved} == {"refused", None}
+    assert all("refused together with other ties" in trial.reason for trial in saved if trial.outcome is None)
+
+
+def test_a_tie_that_a_copy_loses_does_not_keep_the_others_from_being_tried():
+    class Unties(nn.Sequential):
+        def __deepcopy__(self, memo):
+            copied = nn.Sequential(*(copy.deepcopy(each, memo) for each in self))
+            copied[1].weight = nn.Parameter(copied[1].weight.detach().clone())
+            return copied
+
+    lost, other = paramctl.find_shared(Unties(*same_parameter(), *same_storage()), survival=True).survival
+    assert {trial.reason for trial in lost.trials} == {"a copy of the model is not tied as the model is"}
+    assert {trial.outcome for trial in other.trials if trial.operation != "to(device)"} >= {"kept", "broken", "twice"}
+
+
+def test_what_refuses_the_model_without_a_tie_is_said_of_each_tie():
+    net = nn.ModuleList([same_parameter() for _ in range(3)])
+    ties = paramctl.find_shared(net, survival=True).survival
+    reasons = {trial.reason for tie in ties for trial in tie.trials if trial.operation == "fully_shard"}
+    (reason,) = reasons
+    assert reason.startswith("ValueError: fully_shard does not support containers that do not implement forward")
+    assert len(reason) < 300
+
+
+def test_an_optimizer_steps_only_what_is_trained():
+    net = same_storage()
+    net[1].weight.requires_grad_(False)
+    assert outcomes(net)["optimizer.step"] == "once"
+    net[0].weight.requires_grad_(False)
+    (tie,) = paramctl.find_shared(net, survival=True).survival
+    assert (tie.trials[0].outcome, tie.trials[0].reason) == (None, "nothing of it is trained: requires_grad is False")
+
+
+@pytest.mark.parametrize("others", [[torch.float32], [torch.float32, torch.float16, torch.bfloat16]])
+def test_to_another_dtype_is_tried_with_a_dtype_that_no_parameter_has(others):
+    weights = [nn.Linear(3, 3, bias=False, dtype=torch.float64) for _ in range(2)]
+    net = nn.Sequential(*weights, *(nn.Linear(2, 2, dtype=dtype) for dtype in others))
+    net[1].weight = nn.Parameter(net[0].weight.data)
+    assert outcomes(net)["to(dtype)"] == "broken"
+
+
+def test_a_default_device_is_not_where_a_copy_is():
+    expected = outcomes(same_parameter())
+    net = same_parameter()
+    with torch.device("meta"):
+        assert outcomes(net) == expected
+
+
 def test_a_refusal_is_told_in_whole_sentences_that_no_process_tells_otherwise():
     values = torch.rand(4, 3)
     net = nn.ParameterList([nn.Parameter(values[:3]), nn.Parameter(values[1:])])
@@ -172,9 +239,9 @@ def test_what_cannot_be_tried_says_why():
     }
 
 
-def test_whole_numbers_have_no_optimizer():
-    values = torch.arange(4)
-    net = nn.ParameterList([nn.Parameter(values, requires_grad=False), nn.Parameter(values, requires_grad=False)])
+def test_elements_of_several_dtypes_are_not_stepped():
+    values = torch.rand(4)
+    net = nn.ParameterList([nn.Parameter(values), nn.Parameter(values.view(torch.bfloat16))])
     (tie,) = paramctl.find_shared(net, survival=True).survival
     assert (tie.trials[0].outcome, tie.trials[0].reason) == (
         None,
