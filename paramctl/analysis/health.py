@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from paramctl.records import Statistics
 from paramctl.reports.grad import ParameterGradient
-from paramctl.reports.health import CHECKS, Check, Finding, Health, Limits, Place
+from paramctl.reports.health import CHECKS, INPUT, Check, Finding, Health, Limits, Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Traces:
     """What was seen on the way.
 
     Attributes:
-        forward: the module that first gave what is not finite.
+        forward: the module that first gave what is not finite, or the input where that has a NaN.
         backward: the operation whose backward first did.
         killers: what let nothing through to a parameter, by the parameter's name.
 
@@ -73,7 +73,9 @@ def _checks(row: ParameterGradient, limits: Limits) -> Iterator[Check]:
 
 def _nan_detail(loss: float, traces: Traces) -> str | None:
     parts = [] if math.isfinite(loss) else [f"the loss is {'NaN' if math.isnan(loss) else 'infinite'}"]
-    parts += [f"first in forward: the output of {traces.forward}"] if traces.forward else []
+    if traces.forward is not None:
+        output = "the input" if traces.forward == INPUT else f"the output of {traces.forward}"
+        parts.append(f"first in forward: {output}")
     parts += [f"first in backward: {traces.backward}"] if traces.backward else []
     return "; ".join(parts) or None
 

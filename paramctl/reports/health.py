@@ -14,14 +14,24 @@ CHECKS: Final[tuple[Check, ...]] = get_args(Check)
 
 
 class Place(NamedTuple):
-    """Where something happened: the path of the module, None outside the model, and the operation where it is known."""
+    """Where something happened: the path of the module, None outside the model, and the operation where it is known.
+
+    `is_known` is False where the operation is all that is known.
+    """
 
     module: str | None
     op: str | None = None
+    is_known: bool = True
 
     def __str__(self) -> str:
+        if not self.is_known:
+            return f"{self.op}, it is not known where: forward computes in threads"
         module = "the loss" if self.module is None else self.module or "the model"
         return module if self.op is None else f"{self.op} in {module}"
+
+
+INPUT: Final = Place(None, "the input")
+"""What the model was given, before any module."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,8 @@ def find_origin(forward: Callable[[], torch.Tensor]) -> Origin | None:
         forward: computes the loss, as it did when its backward failed.
 
     Returns:
-        None where this time it does not fail, or does before backward.
+        None where this time it does not fail, or does before backward, or where forward computes in threads, which
+        number their nodes alike.
 
     """
     timeline = Timeline()
@@ -31,7 +32,10 @@ def find_origin(forward: Callable[[], torch.Tensor]) -> Origin | None:
     except (Exception, SystemExit):  # noqa: BLE001  the failure to be reported is the first one
         return None
     begun: list[Node] = []
-    for node in trace(loss).nodes:
+    nodes = trace(loss).nodes
+    if timeline.elsewhere or timeline.threads_made(nodes):
+        return None
+    for node in nodes:
         node.register_prehook(_noting(node, begun))
     try:
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -6,14 +6,15 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 from torch.autograd.graph import Node
 
 from paramctl.analysis.health import Traces
-from paramctl.reports.health import Place
+from paramctl.reports.health import INPUT, Place
+from paramctl.tensors.gradients.contents import tensors_in
+from paramctl.tensors.gradients.glances import Glance, glance
 from paramctl.tensors.gradients.graph import Graph
-from paramctl.tensors.gradients.timeline import ModuleCall, Paths, Timeline, Watch
+from paramctl.tensors.gradients.timeline import ModuleCall, Paths, Timeline, Watch, name_of
 
 
 class Checkup(Watch):
@@ -25,22 +26,24 @@ class Checkup(Watch):
         self._backward: Place | None = None
         self._graph = Graph([], {})
         self._timeline = Timeline()
+        self._in_threads = False
         self._silent: set[Node] = set()
         self._blocking: set[Node] = set()
 
-    def entered(self, call: ModuleCall, inputs: tuple[Any, ...]) -> None:
+    def entered(self, call: ModuleCall, inputs: object) -> None:
         """Look for NaN in what a module is given: then it comes from the code of the module that calls it."""
-        if self._forward is None and call.caller is not None and any(_extremes_nan(each) for each in _tensors(inputs)):
-            self._forward = Place(self._paths.of(call.caller))
+        if self._forward is None and any(each.has_nan for each in _glances(inputs)):
+            self._forward = INPUT if call.caller is None else Place(self._paths.of(call.caller))
 
     def left(self, call: ModuleCall, output: Any) -> None:
         """Look for what is not finite in what a module returns."""
-        if self._forward is None and not all(_is_finite(each) for each in _tensors(output)):
+        if self._forward is None and not all(each.is_finite for each in _glances(output)):
             self._forward = Place(self._paths.of(call))
 
     def open_pass(self, graph: Graph, timeline: Timeline) -> None:
         """Look at what each node of a graph hands on."""
         self._graph, self._timeline = graph, timeline
+        self._in_threads = self._paths.hold(timeline.elsewhere) or timeline.threads_made(graph.nodes)
         self._silent, self._blocking = set(), set()
         for node in graph.nodes:
             node.register_hook(self._looking(node))
@@ -59,12 +62,12 @@ class Checkup(Watch):
         return Traces(forward=self._forward, backward=self._backward, killers=killers)
 
     def _looking(self, node: Node) -> Callable[..., None]:
-        def look(handed: Sequence[torch.Tensor | None], given: Sequence[torch.Tensor | None]) -> None:
-            held = [each for each in handed if each is not None and _is_measurable(each)]
-            if self._backward is None and not all(map(_is_finite, held)):
+        def look(handed: object, given: object) -> None:
+            seen = list(_glances(handed))
+            if self._backward is None and not all(each.is_finite for each in seen):
                 self._backward = self._place(node)
-            if any(map(_is_zero, held)):
-                silent = all(each is None or _is_zero(each) for each in given)
+            if any(each.is_zero for each in seen):
+                silent = all(each.is_zero for each in _glances(given))
                 (self._silent if silent else self._blocking).add(node)
 
         return look
@@ -97,36 +100,13 @@ class Checkup(Watch):
         return node
 
     def _place(self, node: Node) -> Place:
+        if self._in_threads:
+            return Place(None, name_of(node), is_known=False)
         call, operation = self._timeline.origin(node)
         return Place(None if call is None else self._paths.of(call), operation)
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors in what a module takes or returns."""
-    if isinstance(value, torch.Tensor):
-        if _is_measurable(value):
-            yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _tensors(each)
-    elif isinstance(value, tuple | list):
-        for each in value:
-            yield from _tensors(each)
-
-
-def _is_measurable(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.layout is torch.strided and tensor.numel() > 0 and not tensor.is_meta
-
-
-def _extremes_nan(tensor: torch.Tensor) -> bool:
-    return bool(tensor.detach().amax().isnan())
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    least, largest = torch.aminmax(tensor.detach())
-    return bool(least.isfinite() & largest.isfinite())
-
-
-def _is_zero(tensor: torch.Tensor) -> bool:
-    least, largest = torch.aminmax(tensor)
-    return bool((least == 0) & (largest == 0))
+def _glances(value: Any) -> Iterator[Glance]:
+    """Look at the tensors in what a module takes or returns."""
+    seen = (glance(tensor) for tensor, _ in tensors_in(value))
+    return (each for each in seen if each is not None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.nn import functional
 from paramctl.errors import failure
 from paramctl.spec.model import Fill, InputSpec, Loss
 from paramctl.tensors import streams
+from paramctl.tensors.gradients.contents import items_of, tensors_in
 
 
 def draw_tensor(shape: tuple[int, ...], fill: Fill, dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
@@ -58,11 +59,11 @@ def find_output(returned: Any, *, wants_loss: bool) -> Output | None:
 
     The loss is a real number in a mapping or an object under the name ``loss``, as Hugging Face models return it.
     """
-    items = _items(returned, "output")
+    items = items_of(returned, "output")
     loss = next((Output(value, path, is_loss=True) for name, value, path in items if _is_loss(name, value)), None)
     if loss is not None and wants_loss:
         return loss
-    found = list(_tensors(returned, "output", set()))
+    found = [Output(tensor, path) for tensor, path in tensors_in(returned, "output")]
     others = [each for each in found if loss is None or each.tensor is not loss.tensor]
     floating = [each for each in others or found if each.tensor.is_floating_point()]
     return next(iter(floating or others or found), None)
@@ -70,28 +71,6 @@ def find_output(returned: Any, *, wants_loss: bool) -> Output | None:
 
 def _is_loss(name: object, value: Any) -> bool:
     return name == "loss" and isinstance(value, torch.Tensor) and value.numel() == 1 and value.is_floating_point()
-
-
-def _tensors(value: Any, path: str, met: set[int]) -> Iterator[Output]:
-    if isinstance(value, torch.Tensor):
-        yield Output(value, path)
-    elif id(value) not in met:
-        met.add(id(value))
-        for _, item, place in _items(value, path):
-            yield from _tensors(item, place, met)
-
-
-def _items(value: Any, path: str) -> list[tuple[object, Any, str]]:
-    """Return the name, the value and the path of what a container or a dataclass holds; anything else holds nothing."""
-    if isinstance(value, Mapping):
-        return [(key, each, f"{path}[{key!r}]") for key, each in value.items()]
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return [(name, getattr(value, name), f"{path}.{name}") for name in value._fields]
-    if isinstance(value, tuple | list):
-        return [(i, each, f"{path}[{i}]") for i, each in enumerate(value)]
-    if is_dataclass(value) and not isinstance(value, type):
-        return [(each.name, getattr(value, each.name), f"{path}.{each.name}") for each in fields(value)]
-    return []
 
 
 @dataclass(frozen=True, slots=True)

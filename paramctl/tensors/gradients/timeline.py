@@ -98,7 +98,7 @@ class Timeline:
         if known is not None:
             return known
         index = self.operation_at(number)
-        name = _node_name(node) if index is None else self._name(self._operations[index][1])
+        name = name_of(node) if index is None else self._name(self._operations[index][1])
         switch = bisect_right(self._switches, number) - 1
         self._origins[number] = origin = Origin(self._calls[switch] if switch >= 0 else None, name)
         return origin
@@ -120,11 +120,16 @@ def number_of(node: Node) -> int:
     return number
 
 
+def name_of(node: Node) -> str:
+    """Return a node's name without what all of them have: ``Addmm`` for ``AddmmBackward0``."""
+    return re.sub(r"Backward\d*$", "", node.name())
+
+
 class Watch:
     """What looks on while modules run; a subclass says at what."""
 
-    def entered(self, call: ModuleCall, inputs: tuple[Any, ...]) -> None:
-        """Look at what a module is given."""
+    def entered(self, call: ModuleCall, inputs: object) -> None:
+        """Look at what a module is given, by position and by name."""
 
     def left(self, call: ModuleCall, output: Any) -> None:
         """Look at what a module returns."""
@@ -182,14 +187,17 @@ def _calls_noted(timeline: Timeline, watch: Watch | None) -> Iterator[None]:
         nonlocal running
         if get_ident() != thread:
             timeline.elsewhere.add(id(module))
-            return torchs_own(module, *args, **kwargs)
+            output = torchs_own(module, *args, **kwargs)
+            if watch is not None:
+                watch.left(ModuleCall(module, None, 0), output)
+            return output
         caller = running
         running = this = ModuleCall(module, caller, caller.calls if caller else 0)
         if caller:
             caller.calls += 1
         timeline.note_switch(this)
         if watch is not None:
-            watch.entered(this, args)
+            watch.entered(this, (args, kwargs))
         try:
             output = torchs_own(module, *args, **kwargs)
         finally:
@@ -261,11 +269,6 @@ def _not_compiled() -> AbstractContextManager[object]:
         return nullcontext()
     stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
     return stance
-
-
-def _node_name(node: Node) -> str:
-    """Return a node's name without what all of them have: ``Addmm`` for ``AddmmBackward0``."""
-    return re.sub(r"Backward\d*$", "", node.name())
 
 
 def _function_name(function: Callable[..., Any]) -> str:

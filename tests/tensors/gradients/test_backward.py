@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -273,6 +274,42 @@ def test_a_failure_in_backward_leaves_the_gradients_that_were_there():
     assert net[1].bias.grad is gradient
     assert gradient.tolist() == [1.0, 1.0]
     assert net[0].weight.grad is None
+
+
+class Refuses(torch.autograd.Function):
+    """Fails in backward."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise ValueError("no")
+
+
+class RefusesInThread(nn.Sequential):
+    """Makes its last node in a thread, with a number that one of its layers' nodes has, too."""
+
+    def forward(self, x):
+        first, returned = torch.autograd._get_sequence_nr(), []
+        given = super().forward(x)
+
+        def run():
+            while torch.autograd._get_sequence_nr() < first + 2:
+                torch.ones(1, requires_grad=True).neg()
+            returned.append(Refuses.apply(given))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        return returned[0]
+
+
+def test_a_failure_in_backward_of_what_a_thread_computed_is_blamed_on_no_layer():
+    net = RefusesInThread(*(nn.Linear(2, 2) for _ in range(3)))
+    with pytest.raises(ParamctlError, match=r"^backward failed: ValueError: no"):
+        paramctl.gradients(net, torch.rand(1, 2))
 
 
 class Grows(nn.Linear):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -138,3 +140,128 @@ def test_what_a_model_computes_on_meta_is_not_looked_at():
 
     answer = paramctl.gradients(Sizes(2, 2), torch.ones(3, 2), health=True)
     assert answer.parameters[1].grad.max == 9
+
+
+class InThread(nn.Module):
+    """Runs a module in a thread."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.before = nn.Sequential(*(layer for _ in range(10) for layer in (nn.Linear(4, 4), nn.Tanh())))
+        self.inside, self.after = module, nn.Linear(4, 1)
+
+    def forward(self, x):
+        given, returned = self.before(x), []
+        thread = threading.Thread(target=lambda: returned.append(self.inside(given)))
+        thread.start()
+        thread.join()
+        return self.after(returned[0])
+
+
+@pytest.mark.parametrize(
+    ("function", "check", "detail"),
+    [
+        (
+            lambda x: (x * 0).sqrt(),
+            "nan",
+            "first in backward: Sqrt, it is not known where: forward computes in threads",
+        ),
+        (lambda x: (x - 99).relu(), "dead", "Relu, it is not known where: forward computes in threads"),
+    ],
+)
+def test_what_a_thread_of_forward_computed_is_not_said_to_be_of_a_module(function, check, detail):
+    found = health(InThread(Apply(function)), torch.rand(5, 4))[check]
+    assert detail in found.detail
+    assert "linear in before" not in found.detail
+
+
+def test_a_module_that_runs_in_a_thread_is_named_where_its_output_is_not_finite():
+    net = InThread(nn.Sequential(nn.Linear(4, 4), Apply(lambda x: x * math.nan), nn.Tanh()))
+    assert "first in forward: the output of inside.1;" in health(net, torch.rand(5, 4))["nan"].detail
+
+
+def test_nan_in_a_keyword_argument_comes_from_the_module_that_gives_it():
+    class Takes(nn.Linear):
+        def forward(self, *, x):
+            return super().forward(x)
+
+    class Gives(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.takes = Takes(4, 1)
+
+        def forward(self, x):
+            return self.takes(x=x * math.nan)
+
+    found = health(nn.Sequential(nn.Linear(4, 4), Gives()), torch.rand(2, 4))["nan"]
+    assert "first in forward: the output of 1;" in found.detail
+
+
+def test_nan_in_the_input_is_of_no_module():
+    found = health(nn.Sequential(nn.Linear(4, 1)), torch.full((2, 4), math.nan))["nan"]
+    assert found.detail.startswith("the loss is NaN; first in forward: the input; first in backward: linear in 0")
+
+
+@dataclass
+class Returned:
+    """What a model of the user's own returns."""
+
+    hidden: torch.Tensor
+
+
+def first_that_is_nan(x):
+    return Returned(x * math.nan)
+
+
+@pytest.mark.parametrize(
+    ("gives", "takes"),
+    [(first_that_is_nan, lambda each: each.hidden), (lambda x: x * (math.nan + 0j), lambda x: x.real)],
+    ids=["dataclass", "complex"],
+)
+def test_whatever_a_module_returns_is_looked_at(gives, takes):
+    net = nn.Sequential(nn.Linear(4, 4), Apply(gives), Apply(takes), nn.Linear(4, 1))
+    assert "first in forward: the output of 1;" in health(net, torch.rand(2, 4))["nan"].detail
+
+
+class Mapped(nn.Sequential):
+    """Maps its modules over the rows of its input."""
+
+    def forward(self, x):
+        return torch.vmap(super().forward)(x)
+
+
+def as_nested(x):
+    return torch.nested.as_nested_tensor(list(x))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize(
+    "net",
+    [
+        nn.Sequential(nn.Linear(4, 4), Apply(lambda x: x.to(torch.float8_e4m3fn)), Apply(torch.Tensor.float)),
+        nn.Sequential(nn.Linear(4, 4), Apply(as_nested), Apply(lambda x: x.to_padded_tensor(0.0))),
+        nn.Sequential(nn.Linear(4, 4), Apply(lambda x: x[:0])),
+        nn.Sequential(nn.Linear(4, 4), Apply(torch.Tensor.to_sparse), Apply(torch.Tensor.to_dense)),
+        Mapped(nn.Linear(4, 4), nn.Tanh()),
+    ],
+    ids=["float8", "nested", "empty", "sparse", "vmap"],
+)
+def test_looking_on_fails_at_no_kind_of_tensor(net):
+    assert not {"nan", "exploding"} & health(net, torch.rand(5, 4)).keys()
+
+
+def test_a_sparse_gradient_on_its_way_is_passed_by():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(5, 3))
+
+        def forward(self, x):
+            return nn.functional.embedding(x, self.weight * 1.0, sparse=True)
+
+    assert health(Scaled(), torch.tensor([0, 1])) == {}
+
+
+def test_what_is_mapped_over_is_looked_at():
+    net = Mapped(nn.Linear(4, 4), Apply(lambda x: x * math.nan), nn.Tanh())
+    assert "first in forward: the output of 1;" in health(net, torch.rand(5, 4))["nan"].detail
