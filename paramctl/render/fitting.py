@@ -50,6 +50,7 @@ def fit(data: TableData, width: int) -> Fitted:
             break
         left_out += [column.header for column, _ in kept if column.optional == turn]
         kept = [(column, widest) for column, widest in kept if column.optional != turn]
+    kept = [_redrawn(column, widest, _needed(kept, _LEAST) - width) for column, widest in kept]
     widths = _widths(kept, max(width, _needed(kept, _LEAST)))
     columns = [
         _broken_column(column, room) if widest > room else column
@@ -115,6 +116,14 @@ def _width(cell: Cell) -> int:
 def _needed(columns: Sequence[_Measured], least: int) -> int:
     """Return the width of a table whose breaking columns are at most `least` wide, where they can be."""
     return sum(_narrowed(column, widest, least) for column, widest in columns) + len(GAP) * (len(columns) - 1)
+
+
+def _redrawn(column: Column, widest: int, missing: int) -> _Measured:
+    """Return a picture in a width from which what is missing has gone; any other column as it is."""
+    if column.drawn is None or missing <= 0:
+        return column, widest
+    redrawn = column.drawn(widest - missing)
+    return redrawn, widest_line(redrawn)
 
 
 def _narrowed(column: Column, widest: int, limit: int) -> int:

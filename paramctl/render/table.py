@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -31,6 +31,7 @@ class Column:
         optional: the turn in which the column is left out where space is still short; 0 for never.
         total: what stands below it.
         guides: what stands, for each row, in the lines that a cell is shorter than the others of its row.
+        drawn: draws the column in some width, where it is a picture; more where that is too little.
     """
 
     header: str
@@ -41,6 +42,7 @@ class Column:
     optional: int = 0
     total: str = ""
     guides: Sequence[str] = ()
+    drawn: Callable[[int], Column] | None = None
 
 
 @dataclass(frozen=True, slots=True)

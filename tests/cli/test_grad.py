@@ -361,6 +361,17 @@ def test_the_flow_is_drawn_layer_by_layer(paramctl, report, write, monkeypatch):
     assert all(len(line) <= 80 for line in lines)
 
 
+@pytest.mark.parametrize("columns", [40, 32])
+def test_the_flow_is_drawn_smaller_in_a_narrow_terminal(paramctl, write, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = paramctl("grad", write(DEEP), "--flow").out.splitlines()
+    first = max(i for i, line in enumerate(lines) if line.startswith("layer"))
+    assert all(len(line) <= columns for line in lines[first:])
+    bars = [line.count("█") for line in lines[first + 2 :]]
+    assert bars == sorted(bars)
+    assert len(set(bars)) > 3
+
+
 def test_a_terminal_without_blocks_gets_ascii(process, write):
     shown = process("grad", write(DEEP), "--flow", PYTHONIOENCODING="ascii", COLUMNS="80").out
     assert shown.isascii()

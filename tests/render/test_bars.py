@@ -14,6 +14,11 @@ def test_equal_factors_are_equal_steps():
     assert [len(bar) for bar in bars] == [1, WIDTH // 2, WIDTH]
 
 
+def test_a_narrow_scale_still_tells_both_of_its_ends():
+    scale, bars = log_bars([1e-300, 1e300], width=5)
+    assert (scale, [len(bar) for bar in bars]) == ("1e-300 1e300", [1, len(scale)])
+
+
 def test_what_is_not_above_zero_has_no_bar():
     assert log_bars([0.0, None, 1.0])[1][:2] == ["", ""]
     assert log_bars([]) == (log_bars([None])[0], [])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from types import MappingProxyType
 from typing import Final
 
 from paramctl.records import Values
 from paramctl.render import text
-from paramctl.render.bars import log_bars
+from paramctl.render.bars import WIDTH, log_bars
 from paramctl.render.block import Block, line, values_blocks
 from paramctl.render.cells import DIM, NOTHING, WRONG, name_cells, repeated, statistics_columns
 from paramctl.render.table import Cell, Column, TableData, plain
@@ -84,16 +85,20 @@ def _before(row: ParameterGradient) -> Cell:
 
 
 def _flow(layers: Sequence[LayerGradient], *, styled: bool) -> Iterator[Block]:
-    scale, bars = log_bars([each.norm for each in layers])
     norms: list[Cell] = [NOTHING if each.norm is None else text.number(each.norm) for each in layers]
     yield line("")
     yield TableData(
         (
             Column("layer", name_cells([(each.module or "the model",) for each in layers], styled=styled), folds=True),
             Column("norm", norms, "right"),
-            Column(scale, bars),
+            _bars([each.norm for each in layers]),
         )
     )
+
+
+def _bars(norms: Sequence[float | None], width: int = WIDTH) -> Column:
+    scale, bars = log_bars(norms, width)
+    return Column(scale, bars, drawn=partial(_bars, norms))
 
 
 def _health(health: Health) -> Iterator[Block]:
