@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from paramctl.errors import ParamctlError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from paramctl.api import find_shared, gradients, initialize, list_parameters
 
 __version__ = "0.1.0"
@@ -17,8 +19,19 @@ __all__ = ["ParamctlError", "__version__", "find_shared", "gradients", "initiali
 def __getattr__(name: str) -> Any:
     """Import the API, and torch with it, when it is first used: the command line does not always need them."""
     if name in {"find_shared", "gradients", "initialize", "list_parameters"}:
-        return getattr(import_module("paramctl.api"), name)
+        return getattr(_api(), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _api() -> ModuleType:
+    """Import the API without a draw from Python's generator: Rich makes some when it is imported."""
+    import random
+
+    state = random.getstate()
+    try:
+        return import_module("paramctl.api")
+    finally:
+        random.setstate(state)
 
 
 def __dir__() -> list[str]:

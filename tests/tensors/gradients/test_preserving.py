@@ -160,3 +160,15 @@ def test_the_rows_that_an_embedding_shortens_come_back(layer):
     before = net.weight.detach().clone()
     paramctl.gradients(net, torch.tensor([[0, 1], [1, 2]]))
     assert torch.equal(net.weight, before)
+
+
+def test_the_first_call_in_a_process_draws_nothing_from_the_callers_generators(process):
+    done = process(
+        code="import random, numpy, torch\n"
+        "def states(): return random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist()\n"
+        "net, given = torch.nn.Linear(2, 2), torch.ones(1, 2)\nbefore = states()\n"
+        "import paramctl\n"
+        "str(paramctl.list_parameters(net)), str(paramctl.gradients(net, given))\n"
+        "print(before == states())\n"
+    )
+    assert (done.out, done.err) == ("True\n", "")
