@@ -206,7 +206,7 @@ def find_shared(
         ties = [parse_tie(tie) for tie in checks.check_ties(expect)]
     options = SharedOptions(by_value=by_value, expected=ties, nothing_else=expect_none)
     held = find_tensors(module)
-    check_shapes(module, chain(held.parameters.values(), held.buffers.values()))
+    check_shapes(module, chain(held.parameters.distinct.tensors, held.buffers.distinct.tensors))
     surveyed = survey_tensors(held, every=by_value)
     digests: Digests | None = None
     if by_value:
@@ -218,7 +218,7 @@ def find_shared(
     if survival:
         report = replace(report, survival=try_ties(module, surveyed, report.ties))
     with checks.in_words_of_python():
-        return Sharing.of(with_expectations(report, options, dict(named_parameters(module))))
+        return Sharing.of(with_expectations(report, options, (name for name, _ in named_parameters(module))))
 
 
 def gradients(

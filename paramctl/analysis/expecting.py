@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -47,27 +47,28 @@ def parse_tie(text: str) -> Tie:
     return names
 
 
-def with_expectations(report: SharedReport, options: SharedOptions, known: Collection[str]) -> SharedReport:
+def with_expectations(report: SharedReport, options: SharedOptions, names: Iterable[str]) -> SharedReport:
     """Return a report with what was expected beside what was found; raises as `check_expectations` does."""
-    checked = check_expectations(options.expected, report.groups, known, nothing_else=options.nothing_else)
+    checked = check_expectations(options.expected, report.groups, names, nothing_else=options.nothing_else)
     return replace(report, expectations=checked, notes=(*report.notes, *disappointments(checked)))
 
 
 def check_expectations(
-    ties: Sequence[Tie], groups: Sequence[SharedGroup], known: Collection[str], *, nothing_else: bool
+    ties: Sequence[Tie], groups: Sequence[SharedGroup], names: Iterable[str], *, nothing_else: bool
 ) -> tuple[Expectation, ...]:
     """Tell whether names are tied as they are expected to be.
 
     Args:
         ties: the names that must be the same elements of memory.
         groups: what the names of the model have in common.
-        known: all names of the model.
+        names: all names of the model; they are gone through only where a tie is expected.
         nothing_else: whether nothing else may be shared.
 
     Raises:
         ParamctlError: for every name that the model does not have.
 
     """
+    known = dict.fromkeys(names) if ties else {}
     unknown = [
         Problem(message=f"the model has no parameter {name!r}", where="--expect", hint=nearest(name, known))
         for name in dict.fromkeys(name for tie in ties for name in tie)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import compress, islice, starmap
 from operator import add, eq, le
 from typing import NamedTuple
@@ -22,12 +22,14 @@ class Memory(NamedTuple):
         addresses: the address of each one's storage; negative, and no address, where no memory stands behind it.
         sizes: the bytes of that storage.
         odd: the tensors that are not all elements of their storage, each once and in order.
+        without: the tensors that have no storage.
     """
 
     keys: list[int]
     addresses: list[int]
     sizes: list[int]
     odd: set[int]
+    without: list[torch.Tensor]
 
     def storages(self, wanted: Container[int]) -> dict[int, Region]:
         """Return the storages of those tensors that are wanted."""
@@ -42,14 +44,15 @@ class Region(NamedTuple):
     nbytes: int
 
 
-def storages_of(tensors: Mapping[int, torch.Tensor]) -> Memory:
-    """Return where tensors lie that have a storage."""
-    keys, addresses, sizes, odd = memory = Memory([], [], [], set())
-    for key, tensor in tensors.items():
+def storages_of(ids: Iterable[int], tensors: Iterable[torch.Tensor]) -> Memory:
+    """Return where tensors lie; `ids` are the `id()` of each."""
+    keys, addresses, sizes, odd, without = memory = Memory([], [], [], set(), [])
+    for key, tensor in zip(ids, tensors, strict=True):
         try:
             storage = tensor.untyped_storage()
             address = storage.data_ptr()
         except RuntimeError:  # a sparse tensor, or a wrapper around others, has none
+            without.append(tensor)
             continue
         if not address:  # on meta, or empty: the description of the storage tells it from others
             address = -storage._cdata  # noqa: SLF001  torch has no public identity of a storage
@@ -66,7 +69,7 @@ def storages_of(tensors: Mapping[int, torch.Tensor]) -> Memory:
 
 def find_meeting(tensors: Mapping[int, torch.Tensor]) -> set[int]:
     """Return, of tensors by their `id()`, those whose storage is another one's too, or meets it in memory."""
-    memory = storages_of(tensors)
+    memory = storages_of(tensors.keys(), tensors.values())
     met = repeated_in(memory.addresses) | regions_of(memory.addresses, memory.sizes).keys()
     return {key for key, address in zip(memory.keys, memory.addresses, strict=True) if address in met}
 
@@ -76,18 +79,20 @@ def regions_of(addresses: Sequence[int], sizes: Sequence[int]) -> dict[int, Regi
 
     Arrays of other libraries become storages of torch's that know nothing of each other.
     """
-    storages = sorted([(start, nbytes) for start, nbytes in zip(addresses, sizes, strict=True) if start > 0])
-    ends = list(starmap(add, storages))
-    if all(map(le, ends, [start for start, _ in islice(storages, 1, None)])):
+    if min(addresses, default=0) < 0:
+        pairs = [(start, nbytes) for start, nbytes in zip(addresses, sizes, strict=True) if start > 0]
+        addresses, sizes = [start for start, _ in pairs], [nbytes for _, nbytes in pairs]
+    if _are_apart(addresses, sizes):
         return {}
+    storages = sorted(zip(addresses, sizes, strict=True))
     regions: list[list[tuple[int, int]]] = []
     end = 0
-    for storage, its_end in zip(storages, ends, strict=True):
+    for storage in storages:
         if storage[0] >= end:
             regions.append([storage])
         elif storage != regions[-1][-1]:
             regions[-1].append(storage)
-        end = max(end, its_end)
+        end = max(end, sum(storage))
     found: dict[int, Region] = {}
     for region in regions:
         if len(region) > 1:
@@ -95,6 +100,12 @@ def regions_of(addresses: Sequence[int], sizes: Sequence[int]) -> dict[int, Regi
             whole = Region(start, max(starmap(add, region)) - start)
             found |= dict.fromkeys([address for address, _ in region], whole)
     return found
+
+
+def _are_apart(starts: Sequence[int], sizes: Sequence[int]) -> bool:
+    """Tell whether no memory meets another one: whenever one begins, all that began before have ended."""
+    ends = sorted(map(add, starts, sizes))
+    return all(map(le, ends, islice(sorted(starts), 1, None)))
 
 
 def repeated_in(numbers: list[int]) -> set[int]:

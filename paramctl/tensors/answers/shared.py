@@ -44,7 +44,7 @@ def find_shared(build: Build, model: str, options: SharedOptions, *, seed: int) 
     report = make_shared_report(model, surveyed, digests, notes=notes)
     if options.survival:
         report = replace(report, survival=try_ties(built.net, surveyed, report.ties))
-    return with_expectations(report, options, dict(named_parameters(built.net)))
+    return with_expectations(report, options, (name for name, _ in named_parameters(built.net)))
 
 
 def _digests(built: BuiltModel, surveyed: MemorySurvey, seed: int, notes: list[str]) -> Digests:

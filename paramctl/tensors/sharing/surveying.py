@@ -5,9 +5,9 @@ Most parameters have one name and a storage of their own. They are summed up; on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -15,28 +15,15 @@ from torch import nn
 from paramctl.analysis.sharing import MemorySurvey
 from paramctl.records import Kind, ParameterRecord, StorageSpan, join
 from paramctl.tensors.collect import bytes_of, dtype_name, places_of_modules
+from paramctl.tensors.sharing.slots import Place, Slots, find_slots, numbers_of
 from paramctl.tensors.storages import Memory, Region, regions_of, repeated_in, storages_of
-
-Place: TypeAlias = tuple[int, str, str, nn.Module]
-"""Where a tensor stands: the number of its name in model order, its module's path, its attribute there, the module."""
 
 
 class Tensors(NamedTuple):
-    """What a module holds.
+    """The slots of a module's parameters, and those of its buffers."""
 
-    Attributes:
-        paths: the paths of every place of a module in it.
-        modules: the module at each.
-        parameters: the distinct parameters by `id()`, in model order.
-        buffers: the distinct buffers, alike.
-        repeated: the parameters that have several names.
-    """
-
-    paths: list[str]
-    modules: list[nn.Module]
-    parameters: dict[int, nn.Parameter]
-    buffers: dict[int, torch.Tensor]
-    repeated: set[int]
+    parameters: Slots
+    buffers: Slots
 
 
 def survey(root: nn.Module, *, every: bool = False) -> MemorySurvey:
@@ -50,92 +37,63 @@ def survey(root: nn.Module, *, every: bool = False) -> MemorySurvey:
     return survey_tensors(find_tensors(root), every=every)
 
 
+def find_tensors(root: nn.Module) -> Tensors:
+    """Find what a module holds, and which parameters it holds under several names, by `id()`."""
+    paths, modules = places_of_modules(root)
+    return Tensors(find_slots(paths, modules, "_parameters"), find_slots(paths, modules, "_buffers"))
+
+
 def survey_tensors(tensors: Tensors, *, every: bool = False) -> MemorySurvey:
     """Survey what a module holds; see `survey`."""
-    _, _, parameters, buffers, repeated = tensors
-    memory, beside = storages_of(parameters), storages_of(buffers)
+    slots, buffers = tensors
+    keys, distinct = slots.distinct
+    memory, beside = storages_of(keys, distinct), storages_of(*buffers.distinct)
     regions = regions_of([*memory.addresses, *beside.addresses], [*memory.sizes, *beside.sizes])
-    kept = parameters if every else _with_company(parameters, repeated, memory, regions.keys() | set(beside.addresses))
-    storages, numbers = memory.storages(kept), _Numbers(regions)
-    places = _places(tensors, kept.keys(), "_parameters") if kept else {}
-    buffer_places = _places(tensors, buffers.keys(), "_buffers") if kept and buffers else {}
+    wanted = set(keys) if every else _with_company(slots, memory, regions.keys() | set(beside.addresses))
+    standing = numbers_of(wanted, slots.keys)
+    storages, numbering = memory.storages(standing), _Numbers(regions)
     records = [
-        _record(tensor, places[key], "parameter", numbers.span(tensor, storages.get(key)))
-        for key, tensor in kept.items()
+        _record(slots, numbers, "parameter", numbering.span(slots.tensors[numbers[0]], storages.get(key)))
+        for key, numbers in standing.items()
     ]
-    identities = {record.name: key for record, key in zip(records, kept, strict=True)}
-    order = {join(path, attribute): number for key in kept for number, path, attribute, _ in places[key]}
-    records += [
-        _record(buffers[key], buffer_places[key], "buffer", numbers.span(buffers[key], storage))
-        for key, storage in beside.storages(buffers).items()
-        if numbers.has(storage)
-    ]
+    order = {
+        name: number
+        for record, numbers in zip(records, standing.values(), strict=True)
+        for name, number in zip(record.names, numbers, strict=True)
+    }
+    kept = [slots.tensors[first] for first, *_ in standing.values()]
+    without = [tensor for tensor in memory.without if id(tensor) not in standing]
     return MemorySurvey(
-        records=records,
-        identities=identities,
+        records=[*records, *_buffers_beside(buffers, beside, numbering)] if records else [],
+        identities={record.name: key for record, key in zip(records, standing, strict=True)},
         order=order,
-        alone_numel=_beyond(kept, parameters, torch.Tensor.numel),
-        alone_nbytes=_beyond(kept, parameters, bytes_of),
+        alone_numel=sum(map(torch.Tensor.numel, distinct)) - sum(map(torch.Tensor.numel, kept)),
+        # What is not kept takes all of its storage.
+        alone_nbytes=sum(memory.sizes) - sum(each.nbytes for each in storages.values()) + sum(map(bytes_of, without)),
     )
 
 
-def _with_company(
-    parameters: Mapping[int, torch.Tensor], repeated: AbstractSet[int], memory: Memory, meeting: AbstractSet[int]
-) -> dict[int, torch.Tensor]:
-    """Return the parameters with several names, or with a storage that holds anything but their elements, each once."""
+def _with_company(slots: Slots, memory: Memory, meeting: AbstractSet[int]) -> set[int]:
+    """Return the parameters with several names, or with a storage that holds anything but their elements."""
     shared = repeated_in(memory.addresses) | meeting
-    keys = repeated | memory.odd
+    keys = memory.odd.union(slots.repeated)
     if shared:
         pairs = zip(memory.keys, memory.addresses, strict=True)
         keys |= {key for key, address in pairs if address in shared}
-    return {key: parameters[key] for key in filter(keys.__contains__, parameters)}
+    return keys
 
 
-def _beyond(
-    kept: Mapping[int, torch.Tensor], parameters: Mapping[int, torch.Tensor], size: Callable[[torch.Tensor], int]
-) -> int:
-    """Return the size of all parameters but those that are kept."""
-    return sum(map(size, parameters.values())) - sum(map(size, kept.values()))
-
-
-def find_tensors(root: nn.Module) -> Tensors:
-    """Find what a module holds, and which parameters it holds under several names, by `id()`."""
-    # The public generators over these take several times as long, and a model may have a million parameters.
-    paths, modules = places_of_modules(root)
-    every = [tensor for module in modules for tensor in module._parameters.values()]  # noqa: SLF001
-    keys = list(map(id, every))
-    parameters: dict[int, Any] = dict(zip(keys, every, strict=True))
-    parameters.pop(id(None), None)
-    buffers = {
-        id(buffer): buffer
-        for module in modules
-        if module._buffers  # noqa: SLF001
-        for buffer in module._buffers.values()  # noqa: SLF001
-        if buffer is not None
-    }
-    return Tensors(paths, modules, parameters, buffers, repeated_in(keys) - {id(None)})
-
-
-def _places(
-    tensors: Tensors, keys: AbstractSet[int], slots: Literal["_parameters", "_buffers"]
-) -> dict[int, list[Place]]:
-    """Return everywhere that the tensors of these `id()`s stand."""
-    standing = [
-        (id(tensor), path, attribute, module)
-        for path, module in zip(tensors.paths, tensors.modules, strict=True)
-        for attribute, tensor in getattr(module, slots).items()
-        if id(tensor) in keys
-    ]
-    found: dict[int, list[Place]] = {}
-    for number, (key, path, attribute, module) in enumerate(standing):
-        found.setdefault(key, []).append((number, path, attribute, module))
-    return found
+def _buffers_beside(buffers: Slots, memory: Memory, numbering: _Numbers) -> Iterator[ParameterRecord]:
+    """Yield the buffers that lie in a storage of a parameter."""
+    storages = {key: each for key, each in memory.storages(buffers.keys).items() if numbering.has(each)}
+    for key, numbers in numbers_of(storages, buffers.keys).items():
+        yield _record(buffers, numbers, "buffer", numbering.span(buffers.tensors[numbers[0]], storages[key]))
 
 
 def find_repeated(root: nn.Module) -> dict[int, list[Place]]:
     """Return everywhere that those parameters of a module stand that have several names, by their `id()`."""
-    tensors = find_tensors(root)
-    return _places(tensors, tensors.repeated, "_parameters") if tensors.repeated else {}
+    slots = find_slots(*places_of_modules(root), "_parameters")
+    return {key: [slots.place(number) for number in numbers] for key, numbers in slots.repeated.items()}
 
 
 class _Numbers:
@@ -167,9 +125,10 @@ class _Numbers:
         )
 
 
-def _record(tensor: torch.Tensor, places: Sequence[Place], kind: Kind, span: StorageSpan | None) -> ParameterRecord:
-    name, *aliases = [join(path, attribute) for _, path, attribute, _ in places]
-    _, path, _, module = places[0]
+def _record(slots: Slots, numbers: Sequence[int], kind: Kind, span: StorageSpan | None) -> ParameterRecord:
+    tensor, places = slots.tensors[numbers[0]], [slots.place(number) for number in numbers]
+    name, *aliases = [join(path, attribute) for path, attribute, _ in places]
+    path, _, module = places[0]
     return ParameterRecord(
         name,
         path,
@@ -179,6 +138,6 @@ def _record(tensor: torch.Tensor, places: Sequence[Place], kind: Kind, span: Sto
         dtype_name(tensor.dtype),
         tensor.requires_grad,
         tuple(aliases),
-        len({(id(holder), attribute) for _, _, attribute, holder in places}),
+        len({(id(holder), attribute) for _, attribute, holder in places}),
         span=span,
     )

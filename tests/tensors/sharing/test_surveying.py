@@ -150,6 +150,16 @@ class TestRelations:
         net = named(a=torch.from_numpy(array[:6]), b=torch.from_numpy(array[4:]), c=torch.from_numpy(array[4:]))
         assert relations(net) == [("overlap", ("a", "b", "c")), ("same-storage", ("b", "c"))]
 
+    def test_an_array_cut_into_neighbours_is_no_memory_that_meets(self):
+        array = np.zeros(10, dtype=np.float32)
+        net = named(a=torch.from_numpy(array[6:]), b=torch.from_numpy(array[:6]))
+        assert survey(net).records == []
+
+    def test_a_long_array_that_others_lie_in_meets_them_all(self):
+        array = np.zeros(30, dtype=np.float32)
+        parts = {f"p{i}": torch.from_numpy(array[i * 10 : i * 10 + 5]) for i in range(3)}
+        assert relations(named(**parts, whole=torch.from_numpy(array))) == [("overlap", ("p0", "p1", "p2", "whole"))]
+
     def test_layers_on_meta_are_not_taken_for_one_memory(self):
         assert relations(nn.Sequential(*[nn.Linear(2, 2, device="meta") for _ in range(50)])) == []
 
@@ -180,11 +190,14 @@ class TestBesideTheGroups:
         assert "whether a and b overlap was not worked out" in found.notes[0]
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize(
     "make",
     [
         lambda: nn.Transformer(8, 2, 1, 1, 16, batch_first=True),
         lambda: nn.Sequential(*[nn.Linear(2, 2)] * 3, nn.BatchNorm1d(2)),
+        lambda: nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 2)),
+        lambda: torch.jit.script(nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2))),
     ],
 )
 def test_the_records_of_every_parameter_are_those_of_a_listing(make):
@@ -206,7 +219,7 @@ def test_parameters_with_several_names_are_found_by_id_alone():
     linear = nn.Linear(2, 2, bias=False)
     net = nn.Sequential(linear, nn.Linear(2, 2), linear)
     places = find_repeated(net)
-    assert [(path, attribute) for _, path, attribute, _ in places[id(linear.weight)]] == [
+    assert [(path, attribute) for path, attribute, _ in places[id(linear.weight)]] == [
         ("0", "weight"),
         ("2", "weight"),
     ]
