@@ -6,14 +6,14 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from math import prod
 from typing import NamedTuple, TypeAlias
 
+from paramctl.analysis.effort import Effort
 from paramctl.records import Shape, StorageSpan
 
 Steps: TypeAlias = tuple[tuple[int, int], ...]
 """How often, and at which distance in bytes, something is repeated; the smallest distance first."""
 
-MOST_WORK = 2**19
-"""The pieces that one question may be cut into. Views of one tensor take a few for each; only strides that have
-nothing to do with each other take as many as they have elements."""
+_FREE = 8
+"""So many pieces for each footprint are not counted."""
 
 
 class Footprint(NamedTuple):
@@ -36,10 +36,6 @@ class Footprint(NamedTuple):
     def is_simple(self) -> bool:
         """Whether no byte is reached in two ways; then equal bytes mean equal footprints."""
         return all(distance >= _extent(self.steps[:i]) for i, (_, distance) in enumerate(self.steps))
-
-
-class TooIrregularError(Exception):
-    """A question would take more than `MOST_WORK` pieces to answer."""
 
 
 def footprint_of(shape: Shape, span: StorageSpan) -> Footprint | None:
@@ -99,34 +95,40 @@ class Coverage(NamedTuple):
     components: list[list[int]]
 
 
-def cover(footprints: Sequence[Footprint]) -> Coverage:
+def cover(footprints: Sequence[Footprint], effort: Effort) -> Coverage:
     """Tell how many bytes footprints of one storage touch, and which of them touch the same.
 
     Pieces that lie apart are told by their extents. What is left is cut into rows of the largest distance among them:
     within a row there is one step less, and equal rows are looked at once.
 
+    Args:
+        footprints: the footprints.
+        effort: what pieces are taken from, besides a few for each footprint.
+
     Raises:
-        TooIrregularError: if that takes more than `MOST_WORK` pieces.
+        TooIrregularError: if that takes more pieces than are left.
 
     """
-    counting = _Counting(len(footprints))
+    counting = _Counting(len(footprints), effort)
     pieces = [piece for i, footprint in enumerate(footprints) for piece in counting.simple(footprint, i)]
     nbytes = counting.count(pieces)
     return Coverage(nbytes, counting.components())
 
 
 class _Counting:
-    """One question: the work that is left, and what was found to be connected."""
+    """One question: the pieces that are free, and what was found to be connected."""
 
-    def __init__(self, owners: int) -> None:
-        self.left = MOST_WORK + 8 * owners
+    def __init__(self, owners: int, effort: Effort) -> None:
+        self.free = _FREE * owners
+        self.effort = effort
         self.parents = list(range(owners))
         self.known: dict[Hashable, int] = {}
 
     def spend(self, pieces: int) -> None:
-        self.left -= pieces
-        if self.left < 0:
-            raise TooIrregularError
+        self.free -= pieces
+        if self.free < 0:
+            self.effort.spend(-self.free)
+            self.free = 0
 
     def root(self, owner: int) -> int:
         while self.parents[owner] != owner:

@@ -8,6 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
+from paramctl.analysis.effort import Effort
 from paramctl.analysis.storages import Part, StorageFindings, listed, look_into, memory_of
 from paramctl.records import ParameterRecord
 from paramctl.reports.shared import DividedStorage, Relation, SharedGroup, SharedTotals
@@ -71,7 +72,7 @@ def find_groups(survey: MemorySurvey) -> Found:
     """Group the names that are one module's, one Parameter, or elements of the same memory."""
     by_storage: dict[int, list[ParameterRecord]] = {}
     numel, nbytes = survey.alone_numel, survey.alone_nbytes
-    groups = []
+    groups, effort = [], Effort()
     for record in survey.records:
         if record.span is not None and record.numel:
             by_storage.setdefault(record.span.storage, []).append(record)
@@ -81,8 +82,8 @@ def find_groups(survey: MemorySurvey) -> Found:
                 groups.append(_group(survey, "same-storage", Part((record,), record.numel, record.nbytes)))
         if record.aliases and record.kind == "parameter":
             relation: Relation = "same-module" if record.owners == 1 else "same-parameter"
-            groups.append(_group(survey, relation, Part((record,), *memory_of(record))))
-    storages = [look_into(records) for records in by_storage.values()]
+            groups.append(_group(survey, relation, Part((record,), *memory_of(record, effort))))
+    storages = [look_into(records, effort) for records in by_storage.values()]
     for storage in storages:
         numel, nbytes = numel + storage.numel, nbytes + storage.nbytes
         groups += [_group(survey, "same-storage", part) for part in storage.same]
@@ -96,7 +97,7 @@ def find_groups(survey: MemorySurvey) -> Found:
         saved_nbytes=named_nbytes - nbytes,
     )
     divided = tuple(storage.divided for storage in storages if storage.divided is not None)
-    return Found(in_order(survey, groups), totals, divided, tuple(_notes(storages, divided)))
+    return Found(in_order(survey, groups), totals, divided, tuple(_notes(storages, divided, effort)))
 
 
 def in_order(survey: MemorySurvey, groups: Iterable[SharedGroup]) -> tuple[SharedGroup, ...]:
@@ -151,10 +152,15 @@ def _place(record: ParameterRecord, first: ParameterRecord) -> str:
 _MOST_NOTES = 5
 
 
-def _notes(storages: Sequence[StorageFindings], divided: Sequence[DividedStorage]) -> Iterator[str]:
+def _notes(storages: Sequence[StorageFindings], divided: Sequence[DividedStorage], effort: Effort) -> Iterator[str]:
     """Say what no group shows: what was not worked out, buffers in a parameter's memory, and slices of one storage."""
     for storage in storages:
         yield from storage.notes
+    if effort.is_spent:
+        yield (
+            "strides that have nothing to do with each other take too long to follow: what is not known to be the same "
+            "memory is counted as if it were not, and the same elements may be told to overlap"
+        )
     sliced = [each for each in divided if each.parts > 1]
     for each in sliced[:_MOST_NOTES]:
         yield f"{listed(each.names)} are slices of one storage, {each.parts:,} parts without an element in common"

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramctl.analysis import footprints
-from paramctl.analysis.footprints import TooIrregularError, cover, footprint_of
+from paramctl.analysis import effort
+from paramctl.analysis.effort import Effort, TooIrregularError
+from paramctl.analysis.footprints import cover, footprint_of
 from paramctl.records import StorageSpan
 
 
@@ -53,7 +54,7 @@ def views_of_one_tensor(draw):
 
 def check(several):
     sets = [addresses(*each) for each in several]
-    covered = cover([footprint_of(*each) for each in several])
+    covered = cover([footprint_of(*each) for each in several], Effort())
     assert covered.nbytes == len(set().union(*sets))
     components = []
     for i, touched in enumerate(sets):
@@ -97,26 +98,26 @@ def test_what_has_no_elements_touches_nothing():
 def test_columns_of_a_matrix_too_large_for_any_memory_are_told_apart():
     rows, columns = 10**12, 1000
     each = [footprint_of((rows,), StorageSpan(0, i, (columns,), 2)) for i in range(columns)]
-    covered = cover(each)
+    covered = cover(each, Effort())
     assert covered.nbytes == rows * columns * 2
     assert len(covered.components) == columns
     row = footprint_of((columns,), StorageSpan(0, 5 * columns, (1,), 2))
-    assert cover([*each, row]).components == [list(range(columns + 1))]
+    assert cover([*each, row], Effort()).components == [list(range(columns + 1))]
 
 
 def test_strides_that_have_nothing_in_common_are_given_up_before_they_take_long():
     one, two = (footprint_of((10**9,), StorageSpan(0, 0, (stride,), 1)) for stride in (999_983, 1_000_003))
     with pytest.raises(TooIrregularError):
-        cover([one, two])
+        cover([one, two], Effort())
 
 
 def test_the_work_does_not_grow_with_the_sizes_of_views_of_one_tensor(monkeypatch):
-    monkeypatch.setattr(footprints, "MOST_WORK", 20)
+    monkeypatch.setattr(effort, "MOST_WORK", 20)
     sizes = (10**6, 10**5, 10**4)
     strides = (10**9, 10**4, 1)
     whole = footprint_of(sizes, StorageSpan(0, 0, strides, 4))
     corner = footprint_of((10, 10**5, 7), StorageSpan(0, 3, strides, 4))
     other = footprint_of((10, 10**5, 7), StorageSpan(0, 10, strides, 4))
-    assert cover([corner, other]).components == [[0], [1]]
-    assert cover([whole, corner, other]).components == [[0, 1, 2]]
-    assert cover([whole, corner, other]).nbytes == 4 * 10**15
+    assert cover([corner, other], Effort()).components == [[0], [1]]
+    assert cover([whole, corner, other], Effort()).components == [[0, 1, 2]]
+    assert cover([whole, corner, other], Effort()).nbytes == 4 * 10**15

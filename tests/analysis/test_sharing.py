@@ -85,3 +85,35 @@ def test_irregular_strides_that_touch_the_same_bytes_are_the_same_elements():
     (group,) = find_groups(MemorySurvey(records=records)).groups
     assert (group.relation, group.names) == ("same-storage", ("a", "b", "c"))
     assert (group.numel, group.nbytes) == (9, 36)
+
+
+def at(name, offset, shape, strides):
+    record = entry(name, 0, shape, strides)
+    return record._replace(span=record.span._replace(offset=offset, itemsize=1))
+
+
+def test_tens_of_thousands_of_irregular_views_are_told_apart_by_their_extents():
+    windows = [at(f"{i:05}", i, (3, 3), (2, 3)) for i in range(20_000)]
+    found = find_groups(MemorySurvey(records=windows))
+    assert [group.relation for group in found.groups] == ["overlap"]
+    assert found.totals.numel == 20_010
+
+
+def test_irregular_views_of_one_extent_are_compared_only_so_often_and_a_note_says_so():
+    span = 600
+    strides = [(a, b, span - a - b) for a in range(1, 150) for b in range(a + 1, 150)]
+    views = [at(f"{i:05}", 0, (2, 2, 2, 2), (*each, each[0] + each[1])) for i, each in enumerate(strides)]
+    found = find_groups(MemorySurvey(records=views))
+    assert [group.relation for group in found.groups] == ["overlap"] * len(found.groups)
+    assert "strides that have nothing to do with each other take too long to follow" in " ".join(found.notes)
+
+
+def test_what_one_storage_has_spent_keeps_easy_ones_from_nothing():
+    primes = [at("a", 0, (10**9,), (999_983,)), at("b", 0, (10**9,), (1_000_003,))]
+    easy = [entry("c", 1), entry("d", 1, (3, 2), (1, 3)), entry("e", 1, (2, 2), (3, 1))]
+    found = find_groups(MemorySurvey(records=[*primes, *easy]))
+    assert [(group.relation, group.names) for group in found.groups] == [
+        ("same-storage", ("c", "d")),
+        ("overlap", ("c", "d", "e")),
+    ]
+    assert "whether a and b overlap was not worked out" in found.notes[0]
