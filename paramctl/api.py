@@ -17,6 +17,7 @@ from paramctl.analysis.expecting import SharedOptions, parse_tie, with_expectati
 from paramctl.analysis.listing import ListOptions, SortKey, make_list_report
 from paramctl.analysis.measuring import notes_on_statistics
 from paramctl.analysis.shared_report import make_shared_report
+from paramctl.analysis.sharing import MemorySurvey
 from paramctl.fans import FanRule
 from paramctl.records import Statistics, Values
 from paramctl.reports.health import Limits
@@ -38,6 +39,7 @@ from paramctl.tensors.building.live import (
 from paramctl.tensors.building.live_failures import explainer
 from paramctl.tensors.building.unregistered import take_full_inventory
 from paramctl.tensors.collect import take_inventory
+from paramctl.tensors.collecting import collection_put_off
 from paramctl.tensors.gradients.backward import Wanted, run_passes
 from paramctl.tensors.gradients.loss import Objective, Output, objective_of
 from paramctl.tensors.gradients.preserving import left_as_found
@@ -205,20 +207,27 @@ def find_shared(
     with checks.in_words_of_python():
         ties = [parse_tie(tie) for tie in checks.check_ties(expect)]
     options = SharedOptions(by_value=by_value, expected=ties, nothing_else=expect_none)
-    held = find_tensors(module)
-    check_shapes(module, chain(held.parameters.distinct.tensors, held.buffers.distinct.tensors))
-    surveyed = survey_tensors(held, every=by_value)
-    digests: Digests | None = None
-    if by_value:
-        tensors = dict(named_parameters(module))
-        compared = [(record.name, tensors[record.name]) for record in comparable(surveyed.records)]
-        check_memory(compared)
-        digests = digests_of((name, blocks_of(each)) for name, each in compared if each.layout is torch.strided)
-    report = make_shared_report(type(module).__name__, surveyed, digests)
+    with collection_put_off():
+        surveyed = _surveyed(module, every=by_value)
+        digests = _digests(module, surveyed) if by_value else None
+        report = make_shared_report(type(module).__name__, surveyed, digests)
     if survival:
         report = replace(report, survival=try_ties(module, surveyed, report.ties))
     with checks.in_words_of_python():
         return Sharing.of(with_expectations(report, options, (name for name, _ in named_parameters(module))))
+
+
+def _surveyed(module: nn.Module, *, every: bool) -> MemorySurvey:
+    held = find_tensors(module)
+    check_shapes(module, chain(held.parameters.distinct.tensors, held.buffers.distinct.tensors))
+    return survey_tensors(held, every=every)
+
+
+def _digests(module: nn.Module, surveyed: MemorySurvey) -> Digests:
+    tensors = dict(named_parameters(module))
+    compared = [(record.name, tensors[record.name]) for record in comparable(surveyed.records)]
+    check_memory(compared)
+    return digests_of((name, blocks_of(each)) for name, each in compared if each.layout is torch.strided)
 
 
 def gradients(
