@@ -21,9 +21,8 @@ from paramctl.tensors.statistics import BLOCK, MEASURED, Partial, measure_blocks
 from paramctl.tensors.threads import available_threads, share_out
 from paramctl.tensors.values import TensorValues
 
-_BLOCKS_AT_ONCE: Final = 2
-"""How many blocks are read at once: so many that a call costs nothing, so few that they stay in a core's cache."""
-_CHUNK: Final = _BLOCKS_AT_ONCE * BLOCK
+_CHUNK: Final = BLOCK
+"""How many elements are read at once: so many that a call costs nothing, so few that they stay in a core's cache."""
 
 
 def measurer(checkpoint: Checkpoint, options: ListOptions) -> Measure:

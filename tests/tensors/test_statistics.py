@@ -26,7 +26,7 @@ def test_statistics_are_those_of_float64(values):
     assert stats.zeros == (wide == 0).sum().item()
 
 
-SIZES = [1, 64, 65, 1024, 1025, 2**15, 2**15 + 1, 2**16, 2**16 + 1, 700_001]
+SIZES = [1, 64, 65, 1024, 1025, 2**14, 2**14 + 1, 2**16, 2**16 + 1, 2**19, 2**19 + 1, 700_001]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -45,6 +45,23 @@ def test_the_norm_is_right_where_that_of_float32_is_not():
     tensor = torch.rand(50_000_000, generator=torch.Generator().manual_seed(0))
     right = math.sqrt(sum(block.double().dot(block.double()).item() for block in tensor.split(2**20)))
     assert measure(tensor).norm == pytest.approx(right, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_norm_of_elements_of_one_size_gathers_no_rounding_errors(size):
+    tensor = torch.full((size,), 0.1)
+    tensor[::2] = -0.1
+    assert measure(tensor).norm == pytest.approx(tensor[0].abs().item() * math.sqrt(size), rel=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_a_zero_is_found_among_others(size, zero):
+    tensor = torch.full((size,), 1e-3)
+    tensor[::2] = -1e-3
+    assert measure(tensor).zeros == 0
+    tensor[-1] = zero
+    assert measure(tensor).zeros == 1
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -133,7 +150,7 @@ def test_a_view_is_measured_as_it_is_seen():
 
 
 def test_the_number_of_threads_changes_no_bit():
-    tensor = torch.empty(1_000_000).normal_(generator=torch.Generator().manual_seed(0))
+    tensor = torch.empty(3_000_001).normal_(generator=torch.Generator().manual_seed(0))
     assert measure(tensor, threads=1) == measure(tensor, threads=2) == measure(tensor, threads=3) == measure(tensor)
 
 

@@ -7,14 +7,14 @@ from typing import Final, TypeAlias
 
 import torch
 
-from paramctl.tensors.statistics import BLOCK
-
 CHUNK: Final = 2**22
 """Elements that one stream draws.
 
 So many or fewer have the bits of torch's own function under that stream; what is larger is drawn on several cores, and
 any part of it without the rest.
 """
+BLOCK: Final = 2**18
+"""Elements of a block: so few that it stays in cache between drawing, measuring and writing."""
 _VECTOR: Final = 16
 """torch draws normal values 16 at a time.
 

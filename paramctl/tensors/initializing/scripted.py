@@ -28,7 +28,7 @@ from paramctl.rules import InitRule
 from paramctl.scheme_declaration import Scheme
 from paramctl.tensors import streams
 from paramctl.tensors.collect import bytes_of
-from paramctl.tensors.initializing.blocks import spans
+from paramctl.tensors.initializing.blocks import BLOCK, spans
 from paramctl.tensors.initializing.defaults import run_program
 from paramctl.tensors.initializing.drawing import DEFAULT, Drawing
 from paramctl.tensors.initializing.kernels import ELEMENTWISE
@@ -36,7 +36,7 @@ from paramctl.tensors.initializing.producing import Put
 from paramctl.tensors.initializing.targets import describe_measured
 from paramctl.tensors.memory import ensure_fits
 from paramctl.tensors.scratch import Scratch, ScratchPool
-from paramctl.tensors.statistics import BLOCK, Partial, measure_block, merged
+from paramctl.tensors.statistics import Partial, measure_block, merged
 from paramctl.tensors.storages import find_meeting
 from paramctl.tensors.threads import available_threads, in_order, one_thread, one_thread_each
 from paramctl.tensors.values import TensorValues

@@ -10,10 +10,9 @@ from paramctl.errors import ParamctlError
 from paramctl.spec.rules import parse_rule
 from paramctl.tensors import streams
 from paramctl.tensors.building.build import build
-from paramctl.tensors.initializing.blocks import CHUNK, chunks_of
+from paramctl.tensors.initializing.blocks import BLOCK, CHUNK, chunks_of
 from paramctl.tensors.initializing.kernels import ELEMENTWISE, WHOLE
 from paramctl.tensors.initializing.materialize import plan_drawings
-from paramctl.tensors.statistics import BLOCK
 
 SCHEMES = ["default", "uniform:a=-2,b=3", "normal:mean=1,std=2", "constant:val=3", "ones", "zeros", "xavier_uniform:gain=2",
            "xavier_normal", "kaiming_uniform:a=0.3", "kaiming_normal:mode=fan_out,nonlinearity=relu"]  # fmt: skip

@@ -12,9 +12,8 @@ import torch
 from paramctl.spec.rules import parse_rule
 from paramctl.tensors import streams
 from paramctl.tensors.building.build import build
-from paramctl.tensors.initializing.blocks import CHUNK
+from paramctl.tensors.initializing.blocks import BLOCK, CHUNK
 from paramctl.tensors.initializing.materialize import plan_drawings
-from paramctl.tensors.statistics import BLOCK
 
 CRITICAL = 2.2
 """A right sample's √n · D is above it once in ten thousand times (Kolmogorov 1933); seeds are fixed, so never here."""
