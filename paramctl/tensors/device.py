@@ -20,7 +20,7 @@ def check_device(name: str) -> str:
             return name
         reason = "tensors there have no values"
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].split(". ")[0]  # torch goes on with every backend that it has
     found = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     raise failure(
         f"cannot use the device {name!r}: {reason}", where="--device", hint=f"here there is {', '.join(found)}"
