@@ -215,6 +215,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
         "to(device)": _modules(_other_device),
         "meta, to_empty(device)": _modules(lambda net, _: net.to_empty(device="cpu"), device="meta"),
         "fully_shard": _modules(lambda net, _: sharded(net)),
+        "fully_shard each layer": _modules(lambda net, _: sharded(net, each_layer=True)),
     }
 )
 """By the name that users know it by."""

@@ -10,10 +10,15 @@ from torch import distributed, nn
 from paramctl.tensors.sharing.rehearsal import NotTriedError
 
 
-def sharded(net: nn.Module) -> nn.Module:
+def sharded(net: nn.Module, *, each_layer: bool = False) -> nn.Module:
     """Shard a module with `fully_shard`, and return one that holds its local shards under the same names.
 
     One Parameter stays one; different ones are told by the memory of their shards.
+
+    Args:
+        net: the module.
+        each_layer: whether each module with parameters of its own is sharded by itself before the whole is, as blocks
+            usually are.
 
     Raises:
         NotTriedError: if torch was built without distribution, or this process belongs to a group already.
@@ -30,12 +35,21 @@ def sharded(net: nn.Module) -> nn.Module:
     store = distributed.HashStore()  # type: ignore[attr-defined]  # it is there
     distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
-        fully_shard(net, mesh=init_device_mesh("cpu", (1,)))
+        mesh = init_device_mesh("cpu", (1,))
+        for layer in _layers(net) if each_layer else ():
+            fully_shard(layer, mesh=mesh)
+        fully_shard(net, mesh=mesh)
         _unwrap(net)
     finally:
         distributed.destroy_process_group()
         sys.excepthook = hook
     return net
+
+
+def _layers(net: nn.Module) -> list[nn.Module]:
+    """Return the modules inside that have parameters of their own and a forward, the innermost first."""
+    inside = [each for each in net.modules() if each is not net and any(True for _ in each.parameters(recurse=False))]
+    return [each for each in reversed(inside) if type(each).forward is not nn.Module.forward]
 
 
 def _unwrap(net: nn.Module) -> None:
