@@ -13,8 +13,8 @@ from paramctl.tensors.statistics import measure_in_turn
 
 LARGEST = 2**13
 """Up to so many elements it pays to measure tensors together."""
-TOGETHER = 2**16
-"""Elements that are measured together: they fit a core's cache, also in float64."""
+TOGETHER = 2**17
+"""Elements that are measured together: they fit the cache of two cores, also in float64."""
 
 _LOST = 1e-6
 """Where the variance is so much less than the squared mean, their difference has lost digits that count."""
@@ -29,15 +29,16 @@ def measure_all(tensors: Sequence[torch.Tensor], *, hist: bool = False) -> list[
         hist: whether their elements are counted by their size, too; then each is measured by itself.
 
     """
-    alike: dict[torch.Size, list[int]] = defaultdict(list)
-    found: dict[int, Statistics] = {}
+    if hist:
+        return [measure_in_turn(each, hist=True) for each in tensors]
+    groups: dict[tuple[torch.Size, torch.dtype, bool], list[int]] = defaultdict(list)
     for i, tensor in enumerate(tensors):
-        if not hist and tensor.is_cpu and tensor.dtype == torch.float32 and 0 < tensor.numel() <= LARGEST:
-            alike[tensor.shape].append(i)
-        else:
-            found[i] = measure_in_turn(tensor, hist=hist)
-    for indexes in alike.values():
-        found.update(zip(indexes, _measure_alike([tensors[i] for i in indexes]), strict=True))
+        groups[tensor.shape, tensor.dtype, tensor.is_cpu].append(i)
+    found: dict[int, Statistics] = {}
+    for (shape, dtype, is_cpu), indexes in groups.items():
+        alike = [tensors[i] for i in indexes]
+        together = is_cpu and dtype == torch.float32 and 0 < shape.numel() <= LARGEST
+        found.update(zip(indexes, _measure_alike(alike) if together else map(measure_in_turn, alike), strict=True))
     return [found[i] for i in range(len(tensors))]
 
 
@@ -50,10 +51,12 @@ def _measure_alike(tensors: Sequence[torch.Tensor]) -> list[Statistics]:
     mean, norm, least, largest, nearest = map(torch.cat, zip(*parts, strict=True))
     variance = norm.square() / numel - mean.square()
     told = norm.isfinite() & (variance >= _LOST * mean.square())
-    zeros = [0 if each else _count_zeros(tensor) for tensor, each in zip(tensors, nearest.tolist(), strict=True)]
+    zeros = [0] * len(tensors)
+    for i in _indexes(nearest == 0):
+        zeros[i] = _count_zeros(tensors[i])
     figures = [each.tolist() for each in (mean, variance.sqrt(), least, largest, norm)]
     found = list(map(Statistics, *figures, zeros, repeat(0), repeat(0)))
-    for i in told.logical_not().nonzero().flatten().tolist():
+    for i in _indexes(~told):
         found[i] = measure_in_turn(tensors[i])
     return found
 
@@ -69,6 +72,11 @@ def _columns(tensors: Sequence[torch.Tensor], rows: torch.Tensor, wide: torch.Te
     wide.copy_(flat)
     norm = torch.linalg.vector_norm(wide, dim=1)
     return wide.mean(1), norm, flat.amin(1), flat.amax(1), flat.abs_().amin(1)
+
+
+def _indexes(chosen: torch.Tensor) -> list[int]:
+    indexes: list[int] = chosen.nonzero().flatten().tolist()
+    return indexes
 
 
 def _count_zeros(tensor: torch.Tensor) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -62,33 +62,31 @@ class Arrivals:
     @contextmanager
     def freed(self) -> Iterator[None]:
         """Measure and free every large gradient as it arrives in the backward inside the block."""
-        with self._noticed(self._free, least=LARGEST + 1):
+        large = [i for i, each in enumerate(self._parameters) if each.numel() > LARGEST]
+        with self._noticed(self._free, large):
             yield
 
     @contextmanager
     def counted(self) -> Iterator[None]:
         """Count what is added to gradients inside the block."""
         self.times = [0] * len(self._parameters)
-        with self._noticed(self._count, least=0):
+        with self._noticed(self._count, range(len(self._parameters))):
             yield
 
     @contextmanager
     def seen_taken(self) -> Iterator[None]:
         """Note the gradients that hooks of the model's own take away in the backward inside the block."""
         # torch has no public way to tell which parameters have such hooks.
-        hooked = {i for i, each in enumerate(self._parameters) if each._post_accumulate_grad_hooks}  # noqa: SLF001
-        with self._noticed(self._note_taken, least=0, among=hooked):
+        hooked = [i for i, each in enumerate(self._parameters) if each._post_accumulate_grad_hooks]  # noqa: SLF001
+        with self._noticed(self._note_taken, hooked):
             yield
 
     @contextmanager
-    def _noticed(
-        self, notice: Callable[[int, torch.Tensor], None], *, least: int, among: Container[int] | None = None
-    ) -> Iterator[None]:
+    def _noticed(self, notice: Callable[[int, torch.Tensor], None], indexes: Iterable[int]) -> Iterator[None]:
         handles = [
             parameter.register_post_accumulate_grad_hook(partial(notice, index))  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            for index, parameter in enumerate(self._parameters)
-            if parameter.requires_grad and parameter.is_leaf and parameter.numel() >= least
-            if among is None or index in among
+            for index, parameter in ((i, self._parameters[i]) for i in indexes)
+            if parameter.requires_grad and parameter.is_leaf
         ]
         try:
             yield

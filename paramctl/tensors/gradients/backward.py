@@ -22,7 +22,7 @@ from paramctl.tensors.gradients.blame import find_origin
 from paramctl.tensors.gradients.checkup import Checkup
 from paramctl.tensors.gradients.graph import trace
 from paramctl.tensors.gradients.held import check_kept, hold
-from paramctl.tensors.gradients.ledger import Entry, Ledger
+from paramctl.tensors.gradients.ledger import Ledger, Uses
 from paramctl.tensors.gradients.loss import Objective, Output, find_output
 from paramctl.tensors.gradients.timeline import Timeline, recording
 from paramctl.tensors.statistics import measure
@@ -60,7 +60,7 @@ class GradientRun:
         norms: the norm of each parameter's gradient after each pass but the last.
         gradients: each parameter's gradient after the last pass; None where there is none or it was not asked for.
         taken: the numbers of the parameters whose gradients arrived, but were taken by hooks of the model's own.
-        uses: what is known of each parameter's uses; None where nobody asked.
+        uses: those of each parameter; None where nobody asked.
         traces: where numbers stopped being finite or became zero; None where nobody asked.
         weights: the statistics of the parameters that have a gradient, likewise.
 
@@ -75,7 +75,7 @@ class GradientRun:
     norms: Sequence[Sequence[float | None]]
     gradients: Sequence[torch.Tensor | None]
     taken: Container[int]
-    uses: Sequence[Entry] | None = None
+    uses: Uses | None = None
     traces: Traces | None = None
     weights: Sequence[Statistics | None] | None = None
 
@@ -136,7 +136,7 @@ def run_passes(
         norms=arrivals.norms,
         gradients=arrivals.kept,
         taken=arrivals.taken,
-        uses=list(ledger.entries(arrivals.statistics, arrivals.kept)) if ledger else None,
+        uses=ledger.uses(arrivals.statistics, arrivals.kept) if ledger else None,
         traces=checkup.traces(held.first_names(_zero(parameters, arrivals.statistics))) if checkup else None,
         weights=_weights(parameters, arrivals.statistics) if checkup else None,
     )

@@ -13,7 +13,7 @@ from paramctl.analysis.health import Traces
 from paramctl.reports.health import INPUT, Place
 from paramctl.tensors.gradients.contents import tensors_in
 from paramctl.tensors.gradients.glances import Glance, glance
-from paramctl.tensors.gradients.graph import Graph
+from paramctl.tensors.gradients.graph import NO_GRAPH, Graph
 from paramctl.tensors.gradients.timeline import ModuleCall, Paths, Timeline, Watch, name_of
 
 
@@ -24,7 +24,7 @@ class Checkup(Watch):
         self._paths = Paths(net)
         self._forward: Place | None = None
         self._backward: Place | None = None
-        self._graph = Graph([], {})
+        self._graph = NO_GRAPH
         self._timeline = Timeline()
         self._in_threads = False
         self._silent: set[Node] = set()
@@ -74,7 +74,7 @@ class Checkup(Watch):
 
     def _killers(self, parameter: nn.Parameter, callers: Mapping[Node, Sequence[Node]]) -> Iterator[Node]:
         """Yield the nodes at which the gradients on their way to a parameter became zero."""
-        waiting = [node for node, _ in self._graph.to_leaves.get(id(parameter), ())]
+        waiting = [node for node, _ in self._graph.edges_to(parameter)]
         known = set(waiting)
         for node in waiting:
             if node in self._blocking:

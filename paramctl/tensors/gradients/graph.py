@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,33 +24,45 @@ class Graph:
 
     Attributes:
         nodes: every node but those that accumulate gradients, from the loss on.
-        to_leaves: the edges into each leaf, by its `id()`.
+        runs_code: whether one is an `autograd.Function` in Python, which may run a backward of its own.
+        _first: the first edge into each leaf, by the leaf's `id()`.
+        _all: all of them, where there are more.
 
     """
 
     nodes: list[Node]
-    to_leaves: dict[int, list[Edge]]
+    runs_code: bool
+    _first: dict[int, Edge]
+    _all: dict[int, list[Edge]]
 
-    @property
-    def runs_code(self) -> bool:
-        """Whether a node is an `autograd.Function` in Python, which may run a backward of its own."""
-        return any(isinstance(node, BackwardCFunction) for node in self.nodes)
+    def edges_to(self, leaf: torch.Tensor) -> Sequence[Edge]:
+        """Return the edges on which gradients reach a leaf."""
+        first = self._first.get(id(leaf))
+        return () if first is None else self._all.get(id(leaf)) or (first,)
+
+
+NO_GRAPH = Graph([], runs_code=False, _first={}, _all={})
+"""That of a loss that is a leaf."""
 
 
 def trace(loss: torch.Tensor) -> Graph:
     """Return the graph of a loss that requires a gradient."""
     root = get_gradient_edge(loss).node
     if isinstance(root, _ACCUMULATES):
-        return Graph([], {})
+        return NO_GRAPH
     nodes, known = [root], {root}
-    to_leaves: dict[int, list[Edge]] = {}
+    first: dict[int, Edge] = {}
+    every: dict[int, list[Edge]] = {}
     for node in nodes:
         for position, (target, _) in enumerate(node.next_functions):
-            if target is None or target in known:
-                continue
-            if isinstance(target, _ACCUMULATES):
-                to_leaves.setdefault(id(target.variable), []).append((node, position))  # type: ignore[attr-defined]  # torch leaves it out of its stub
-            else:
+            if type(target) is _ACCUMULATES:
+                leaf = id(target.variable)  # type: ignore[attr-defined]  # torch leaves it out of its stub
+                if leaf in first:
+                    every.setdefault(leaf, [first[leaf]]).append((node, position))
+                else:
+                    first[leaf] = (node, position)
+            elif target is not None and target not in known:
                 known.add(target)
                 nodes.append(target)
-    return Graph(nodes, to_leaves)
+    runs_code = any(issubclass(kind, BackwardCFunction) for kind in set(map(type, nodes)))
+    return Graph(nodes, runs_code=runs_code, _first=first, _all=every)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,11 +37,17 @@ _INSIDE = (
 )
 
 
-class Entry(NamedTuple):
-    """The uses that add up to one parameter's gradient, or None and why they cannot be told apart."""
+class Uses(NamedTuple):
+    """The uses that add up to the gradients of some parameters.
 
-    uses: list[Use] | None
-    note: str | None = None
+    Attributes:
+        of: those of each parameter; None where they cannot be told apart.
+        notes: why they cannot, or what else there is to know of them, by the parameter's index.
+
+    """
+
+    of: Sequence[Sequence[Use] | None]
+    notes: Mapping[int, str]
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +73,8 @@ class Ledger:
         _only: the node of the only use, which nobody listens to.
         _contributions: the uses otherwise.
         _unseen: why there is more in the gradient than its uses put there.
-        _settled: what came out in the end.
+        _settled: the uses that were held against the gradient; None where they do not add up to it.
+        _notes: what there is to know of those.
 
     """
 
@@ -83,7 +90,8 @@ class Ledger:
         self._only: dict[int, Node] = {}
         self._contributions: dict[int, list[_Contribution]] = defaultdict(list)
         self._unseen: dict[int, str] = {}
-        self._settled: dict[int, Entry] = {}
+        self._settled: dict[int, list[Use] | None] = {}
+        self._notes: dict[int, str] = {}
 
     def open_pass(self, number: int, graph: Graph, timeline: Timeline) -> None:
         """Listen to the nodes that contribute to parameters in more than one way."""
@@ -91,15 +99,14 @@ class Ledger:
         self._timeline = timeline
         if self._paths.hold(timeline.elsewhere) or timeline.threads_made(graph.nodes):
             self._unseen = dict.fromkeys(range(len(self._parameters)), _THREADS)
-        alone, runs_code = not self._several_passes, graph.runs_code
+        listens = self._several_passes or graph.runs_code
         for index, parameter in enumerate(self._parameters):
-            listens = not alone or index in self._before or runs_code or _is_hooked(parameter)
-            if alone and index not in self._before and parameter.grad is not None:
+            if parameter.grad is not None and index not in self._before and not self._several_passes:
                 self._unseen[index] = _BEFORE
-            uses = _by_use(graph.to_leaves.get(id(parameter), ()), timeline)
+            uses = _by_use(graph.edges_to(parameter), timeline)
             if uses and number_of(uses[0][0][0]) < timeline.begun:
                 self._unseen.setdefault(index, _ELSEWHERE)
-            if len(uses) == 1 and not listens:
+            if len(uses) == 1 and not (listens or index in self._before or _is_hooked(parameter)):
                 self._only[index] = uses[0][0][0]
                 continue
             for call, edges in enumerate(uses, start=1):
@@ -122,31 +129,32 @@ class Ledger:
         if index not in self._only:
             heard = [each for each in self._contributions.pop(index, ()) if each.heard is not None]
             misfit = _misfit(heard, gradient, self._before.get(index), self._parameters[index])
-            uses = None if misfit else [self._use(each, gradient) for each in heard]
-            self._settled[index] = Entry(uses, misfit or (_ADDED if index in self._before else None))
+            self._settled[index] = None if misfit else [self._use(each, gradient) for each in heard]
+            if misfit or index in self._before:
+                self._notes[index] = misfit or _ADDED
 
-    def entries(
-        self, statistics: Sequence[Statistics | None], gradients: Sequence[torch.Tensor | None]
-    ) -> Iterator[Entry]:
-        """Yield the entry of each parameter; the arguments are its last gradient, measured and, with values, kept."""
+    def uses(self, statistics: Sequence[Statistics | None], gradients: Sequence[torch.Tensor | None]) -> Uses:
+        """Return the uses of each parameter; the arguments are its last gradient, measured and, with values, kept."""
+        found: list[Sequence[Use] | None] = []
         for index, (measured, gradient) in enumerate(zip(statistics, gradients, strict=True)):
+            only = self._only.get(index)
             if index in self._unseen:
-                yield Entry(None, self._unseen[index])
-            elif index in self._settled:
-                yield self._settled[index]
-            elif measured is not None and index in self._only:
-                yield Entry([self._only_use(self._only[index], measured, gradient)])
+                found.append(None)
+            elif only is not None:
+                found.append([] if measured is None else [self._only_use(only, measured, gradient)])
             else:
-                yield Entry([])
+                found.append(self._settled.get(index, []))
+        return Uses(found, {**self._notes, **self._unseen})
 
     def _use(self, contribution: _Contribution, total: torch.Tensor) -> Use:
         heard = contribution.heard
         assert heard is not None, "what was not heard is no use"
+        call, operation = contribution.origin
         measured = measure_in_turn(heard)
         scale = math.sqrt(_dot(heard, heard)) * math.sqrt(_dot(total, total))
         return Use(
-            module=self._module(contribution.origin),
-            op=contribution.origin.operation,
+            module=None if call is None else self._paths.of(call),
+            op=operation,
             call=contribution.call,
             pass_number=contribution.pass_number,
             norm=measured.norm,
@@ -157,14 +165,12 @@ class Ledger:
         )
 
     def _only_use(self, node: Node, measured: Statistics, gradient: torch.Tensor | None) -> Use:
-        origin = self._timeline.origin(node)
-        cosine = 1.0 if measured.norm > 0 and measured.is_finite else None
+        call, operation = self._timeline.origin(node)
+        module = None if call is None else self._paths.of(call)
+        norm, nan, inf = measured.norm, measured.nan, measured.inf
+        cosine = 1.0 if norm > 0 and not (nan or inf) else None
         values = TensorValues(gradient) if self._with_values and gradient is not None else None
-        told = (measured.norm, cosine, measured.nan, measured.inf, values)
-        return Use(self._module(origin), origin.operation, 1, 1, *told)
-
-    def _module(self, origin: Origin) -> str | None:
-        return None if origin.call is None else self._paths.of(origin.call)
+        return Use(module, operation, 1, 1, norm, cosine, nan, inf, values)
 
 
 def _by_use(edges: Sequence[Edge], timeline: Timeline) -> Sequence[Sequence[Edge]]:

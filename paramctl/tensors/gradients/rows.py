@@ -12,10 +12,8 @@ from paramctl.records import ParameterRecord, Statistics
 from paramctl.reports.grad import GradientReason, GradReport, ParameterGradient
 from paramctl.reports.health import Limits
 from paramctl.tensors.gradients.backward import GradientRun
-from paramctl.tensors.gradients.ledger import Entry
+from paramctl.tensors.gradients.ledger import Uses
 from paramctl.tensors.values import TensorValues
-
-_NOTHING = Entry(None)
 
 
 def make_grad_report(
@@ -44,7 +42,8 @@ def make_grad_report(
         notes: what the user should know besides.
 
     """
-    columns = (run.before, run.after, run.gradients, run.uses or repeat(_NOTHING), run.weights or repeat(None))
+    uses, uses_notes = run.uses or Uses([None] * len(records), {})
+    columns = (run.before, run.after, run.gradients, uses, run.weights or repeat(None))
     parameters = [
         ParameterGradient(
             name=record.name,
@@ -55,11 +54,11 @@ def make_grad_report(
             norms=(*(norms[i] for norms in run.norms), None if after is None else after.norm),
             reason=_reason(record, taken=i in run.taken) if after is None else None,
             ratio=_ratio(after, weight),
-            uses=entry.uses,
-            uses_note=entry.note,
+            uses=used,
+            uses_note=uses_notes.get(i),
             values=TensorValues(gradient) if with_values and gradient is not None else None,
         )
-        for i, (record, before, after, gradient, entry, weight) in enumerate(zip(records, *columns, strict=False))
+        for i, (record, before, after, gradient, used, weight) in enumerate(zip(records, *columns, strict=False))
     ]
     health = None
     if limits is not None and run.traces is not None:

@@ -35,6 +35,8 @@ class ModuleCall:
         module: the module.
         caller: the call that it was made from; None for the outermost.
         turn: how many calls its caller had made before.
+        begun: the number of the first node that could be made in it.
+        ended: the number of the first node that could be made after it.
         calls: how many calls it has made itself.
 
     """
@@ -42,6 +44,8 @@ class ModuleCall:
     module: nn.Module
     caller: ModuleCall | None
     turn: int
+    begun: int
+    ended: int = sys.maxsize
     calls: int = 0
 
     def chain(self) -> list[ModuleCall]:
@@ -59,7 +63,7 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Timeline:
-    """What ran between which numbers; both lists of numbers rise.
+    """What ran between which numbers; the numbers at which operations and calls begin rise.
 
     Attributes:
         elsewhere: the `id()`s of modules that ran in other threads, whose nodes have numbers of their own.
@@ -70,48 +74,50 @@ class Timeline:
     elsewhere: set[int] = field(default_factory=set)
     begun: int = field(default_factory=_next_number)
     _starts: list[int] = field(default_factory=list)
-    _operations: list[tuple[int, Callable[..., Any]]] = field(default_factory=list)
-    _switches: list[int] = field(default_factory=list)
-    _calls: list[ModuleCall | None] = field(default_factory=list)
-    _origins: dict[int, Origin] = field(default_factory=dict)
+    _ends: list[int] = field(default_factory=list)
+    _functions: list[Callable[..., Any]] = field(default_factory=list)
+    _entries: list[int] = field(default_factory=list)
+    _calls: list[ModuleCall] = field(default_factory=list)
     _names: dict[Callable[..., Any], str] = field(default_factory=dict)
 
     def note_operation(self, start: int, end: int, function: Callable[..., Any]) -> None:
         """Remember that a function made the nodes from `start` to before `end`."""
         self._starts.append(start)
-        self._operations.append((end, function))
+        self._ends.append(end)
+        self._functions.append(function)
 
-    def note_switch(self, call: ModuleCall | None) -> None:
-        """Remember that from now on `call` is running."""
-        self._switches.append(_next_number())
+    def note_call(self, call: ModuleCall) -> None:
+        """Remember that a call begins."""
+        self._entries.append(call.begun)
         self._calls.append(call)
 
     def operation_at(self, number: int) -> int | None:
         """Return which operation, counted from 0, made the node of a number; None where none was seen to."""
         index = bisect_right(self._starts, number) - 1
-        return index if index >= 0 and number < self._operations[index][0] else None
+        return index if index >= 0 and number < self._ends[index] else None
 
     def origin(self, node: Node) -> Origin:
         """Return what made a node; of one that no operation made, the operation is its name."""
         number = number_of(node)
-        known = self._origins.get(number)
-        if known is not None:
-            return known
-        index = self.operation_at(number)
-        name = name_of(node) if index is None else self._name(self._operations[index][1])
-        switch = bisect_right(self._switches, number) - 1
-        self._origins[number] = origin = Origin(self._calls[switch] if switch >= 0 else None, name)
-        return origin
+        operation = self.operation_at(number)
+        name = name_of(node) if operation is None else self._name(self._functions[operation])
+        index = bisect_right(self._entries, number) - 1
+        call = self._calls[index] if index >= 0 else None
+        # The last one that had begun may have ended: what goes on then is one around it.
+        while call is not None and number >= call.ended:
+            call = call.caller
+        return Origin(call, name)
 
     def threads_made(self, nodes: Iterable[Node]) -> bool:
         """Tell whether some of a graph's nodes were made in other threads: two have one number, or one is ahead."""
-        numbers = list(map(number_of, nodes))
+        numbers = [number_of(each) for each in nodes]
         return len(set(numbers)) < len(numbers) or max(numbers, default=-1) >= _next_number()
 
     def _name(self, function: Callable[..., Any]) -> str:
-        if function not in self._names:
-            self._names[function] = _function_name(function)
-        return self._names[function]
+        known = self._names.get(function)
+        if known is None:
+            self._names[function] = known = _function_name(function)
+        return known
 
 
 def number_of(node: Node) -> int:
@@ -189,20 +195,22 @@ def _calls_noted(timeline: Timeline, watch: Watch | None) -> Iterator[None]:
             timeline.elsewhere.add(id(module))
             output = torchs_own(module, *args, **kwargs)
             if watch is not None:
-                watch.left(ModuleCall(module, None, 0), output)
+                watch.left(ModuleCall(module, None, 0, _next_number()), output)
             return output
         caller = running
-        running = this = ModuleCall(module, caller, caller.calls if caller else 0)
-        if caller:
-            caller.calls += 1
-        timeline.note_switch(this)
+        turn = 0
+        if caller is not None:
+            turn = caller.calls
+            caller.calls = turn + 1
+        running = this = ModuleCall(module, caller, turn, _next_number())
+        timeline.note_call(this)
         if watch is not None:
             watch.entered(this, (args, kwargs))
         try:
             output = torchs_own(module, *args, **kwargs)
         finally:
             running = caller
-            timeline.note_switch(caller)
+            this.ended = _next_number()
         if watch is not None:
             watch.left(this, output)
         return output
@@ -237,9 +245,10 @@ class Paths:
         In a Sequential that is its position, for a module that stands at several; elsewhere its first name. A module
         that is none of the model's has the path of the one that called it.
         """
-        if call not in self._known:
-            self._known[call] = self._path(call)
-        return self._known[call]
+        known = self._known.get(call)
+        if known is None:
+            self._known[call] = known = self._path(call)
+        return known
 
     def _path(self, call: ModuleCall) -> str:
         if call.caller is None:
