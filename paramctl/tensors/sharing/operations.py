@@ -104,7 +104,7 @@ def _state_outcome(
         return "broken", f"the state has no {missing[0]}"
     try:
         after = change({name: state[name] for name in tie.names})
-    except Exception as error:  # noqa: BLE001  as above
+    except Exception as error:  # noqa: BLE001  whatever an operation raises is its answer
         return refusal(error)
     relation = relations(holding(after))(tie)
     # A state holds tensors, no Parameters: all that can be kept is the memory.
@@ -195,7 +195,7 @@ def _steps(tied: Sequence[nn.Parameter]) -> Outcome:
         for each in parameters:
             each.grad = torch.ones_like(each)
         torch.optim.SGD(list(dict.fromkeys(parameters)), lr=1.0).step()
-    except Exception as error:  # noqa: BLE001  as above
+    except Exception as error:  # noqa: BLE001  whatever an operation raises is its answer
         return refusal(error)
     times = round(-min(each.min().item() for each in parameters))
     return {1: "once", 2: "twice"}.get(times, f"{times} times"), None
