@@ -19,7 +19,8 @@ __all__ = ["ParamctlError", "__version__", "find_shared", "gradients", "initiali
 def __getattr__(name: str) -> Any:
     """Import the API, and torch with it, when it is first used: the command line does not always need them."""
     if name in {"find_shared", "gradients", "initialize", "list_parameters"}:
-        return getattr(_api(), name)
+        globals()[name] = function = getattr(_api(), name)  # so that only the first use touches the generator
+        return function
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
