@@ -39,7 +39,7 @@ from paramctl.tensors.building.live import (
 from paramctl.tensors.building.live_failures import explainer
 from paramctl.tensors.building.unregistered import take_full_inventory
 from paramctl.tensors.collect import take_inventory
-from paramctl.tensors.collecting import collection_put_off
+from paramctl.tensors.garbage import collection_put_off
 from paramctl.tensors.gradients.backward import Wanted, run_passes
 from paramctl.tensors.gradients.loss import Objective, Output, objective_of
 from paramctl.tensors.gradients.preserving import left_as_found

@@ -9,7 +9,7 @@ from torch import nn
 
 import paramctl
 from paramctl.errors import ParamctlError
-from paramctl.tensors.collecting import collection_put_off
+from paramctl.tensors.garbage import collection_put_off
 
 
 @pytest.fixture(autouse=True)
