@@ -13,7 +13,7 @@ from paramctl.tensors.initializing.blocks import Fill, spans
 Propose: TypeAlias = Callable[[torch.Tensor, torch.Generator], object]
 """Fills a vector with candidates."""
 Reject: TypeAlias = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Returns the indices of the candidates that are not taken."""
+"""Returns 1 for every candidate that is not taken and 0 for the others, in their own dtype, as torch compares fastest."""
 
 _AT_ONCE: Final = 2**16
 """Elements that are proposed at once. Which values a stream gives depends on it."""
@@ -36,29 +36,24 @@ def truncated_normal(*, mean: float, std: float, a: float, b: float) -> Fill:
     return _tail(abs(low if low > 0 else high), (b - a) / std, a if low > 0 else b, std if low > 0 else -std)
 
 
-def _redrawing(propose: Propose, rejected: Reject) -> Fill:
+def _redrawing(propose: Propose, reject: Reject) -> Fill:
     def fill(block: torch.Tensor, generator: torch.Generator) -> None:
         for start, stop in spans(0, block.numel(), _AT_ONCE):
-            part = block[start:stop]
-            propose(part, generator)
-            left = rejected(part, generator)
-            while left.numel():
-                candidates = part.new_empty(left.numel())
-                propose(candidates, generator)
-                part[left] = candidates
-                left = left[rejected(candidates, generator)]
+            draw(block[start:stop], generator)
+
+    def draw(values: torch.Tensor, generator: torch.Generator) -> None:
+        propose(values, generator)
+        rejected = reject(values, generator)
+        if count := int(rejected.sum()):
+            again = values.new_empty(count)
+            draw(again, generator)
+            values.masked_scatter_(rejected.to(torch.bool), again)
 
     return fill
 
 
 def _outside(a: float, b: float) -> Reject:
-    def rejected(values: torch.Tensor, _: torch.Generator) -> torch.Tensor:
-        least, largest = torch.aminmax(values)
-        if a <= least.item() and largest.item() <= b:
-            return values.new_empty(0, dtype=torch.long)
-        return _indices(values.clamp(a, b) != values)
-
-    return rejected
+    return lambda values, _: values.clamp(a, b).ne_(values)
 
 
 def _improbable(mean: float, std: float) -> Reject:
@@ -66,7 +61,7 @@ def _improbable(mean: float, std: float) -> Reject:
 
     def rejected(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         log_ratio = values.sub(mean).div_(std).square_().mul_(-0.5)
-        return _indices(_log_uniform(values, generator) > log_ratio)
+        return _log_uniform(values, generator).gt_(log_ratio)
 
     return rejected
 
@@ -92,7 +87,7 @@ def _tail(distance: float, width: float, bound: float, scale: float) -> Fill:
 
     def rejected(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         log_ratio = values.sub(bound).div_(scale).sub_(gap).square_().mul_(-0.5).add_((min(gap, width) - gap) ** 2 / 2)
-        return _indices(_log_uniform(values, generator) > log_ratio)
+        return _log_uniform(values, generator).gt_(log_ratio)
 
     return _redrawing(propose, rejected)
 
@@ -100,6 +95,3 @@ def _tail(distance: float, width: float, bound: float, scale: float) -> Fill:
 def _log_uniform(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.empty_like(like).uniform_(generator=generator).log_()
 
-
-def _indices(mask: torch.Tensor) -> torch.Tensor:
-    return mask.nonzero().squeeze(1)
