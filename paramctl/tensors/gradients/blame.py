@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.autograd.graph import Node
 
-from paramctl.tensors.gradients.graph import trace
+from paramctl.tensors.gradients.graph import number_of, trace
 from paramctl.tensors.gradients.timeline import Origin, Timeline, recording
 
 
@@ -32,15 +32,15 @@ def find_origin(forward: Callable[[], torch.Tensor]) -> Origin | None:
     except (Exception, SystemExit):  # noqa: BLE001  the failure to be reported is the first one
         return None
     begun: list[Node] = []
-    nodes = trace(loss).nodes
-    if timeline.elsewhere or timeline.threads_made(nodes):
+    graph = trace(loss)
+    if timeline.elsewhere or timeline.threads_made(graph.numbers):
         return None
-    for node in nodes:
+    for node in graph.nodes:
         node.register_prehook(_noting(node, begun))
     try:
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     except (Exception, SystemExit):  # noqa: BLE001  as above
-        return timeline.origin(begun[-1]) if begun else None
+        return timeline.origin(begun[-1], number_of(begun[-1])) if begun else None
     return None
 
 

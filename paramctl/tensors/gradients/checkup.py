@@ -13,7 +13,7 @@ from paramctl.analysis.health import Traces
 from paramctl.reports.health import INPUT, Place
 from paramctl.tensors.gradients.contents import tensors_in
 from paramctl.tensors.gradients.glances import Glance, glance
-from paramctl.tensors.gradients.graph import NO_GRAPH, Graph
+from paramctl.tensors.gradients.graph import NO_GRAPH, Graph, number_of
 from paramctl.tensors.gradients.timeline import ModuleCall, Paths, Timeline, Watch, name_of
 
 
@@ -43,7 +43,7 @@ class Checkup(Watch):
     def open_pass(self, graph: Graph, timeline: Timeline) -> None:
         """Look at what each node of a graph hands on."""
         self._graph, self._timeline = graph, timeline
-        self._in_threads = self._paths.hold(timeline.elsewhere) or timeline.threads_made(graph.nodes)
+        self._in_threads = self._paths.hold(timeline.elsewhere) or timeline.threads_made(graph.numbers)
         self._silent, self._blocking = set(), set()
         for node in graph.nodes:
             node.register_hook(self._looking(node))
@@ -74,7 +74,7 @@ class Checkup(Watch):
 
     def _killers(self, parameter: nn.Parameter, callers: Mapping[Node, Sequence[Node]]) -> Iterator[Node]:
         """Yield the nodes at which the gradients on their way to a parameter became zero."""
-        waiting = [node for node, _ in self._graph.edges_to(parameter)]
+        waiting = [self._graph.nodes[index] for index, _ in self._graph.edges_to(parameter)]
         known = set(waiting)
         for node in waiting:
             if node in self._blocking:
@@ -102,7 +102,7 @@ class Checkup(Watch):
     def _place(self, node: Node) -> Place:
         if self._in_threads:
             return Place(None, name_of(node), is_known=False)
-        call, operation = self._timeline.origin(node)
+        call, operation = self._timeline.origin(node, number_of(node))
         return Place(None if call is None else self._paths.of(call), operation)
 
 

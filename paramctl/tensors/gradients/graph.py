@@ -14,8 +14,8 @@ _ACCUMULATES = type(get_gradient_edge(torch.empty(0, requires_grad=True)).node)
 """The class of the nodes in which gradients arrive at leaves."""
 
 
-Edge: TypeAlias = tuple[Node, int]
-"""What a node hands on: the gradient at a position among those that it computes."""
+Edge: TypeAlias = tuple[int, int]
+"""What a node hands on: its index in the graph, and the position of the gradient among those that it computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Graph:
 
     Attributes:
         nodes: every node but those that accumulate gradients, from the loss on.
+        numbers: the number that autograd gave each of them.
         runs_code: whether one is an `autograd.Function` in Python, which may run a backward of its own.
         _first: the first edge into each leaf, by the leaf's `id()`.
         _all: all of them, where there are more.
@@ -31,6 +32,7 @@ class Graph:
     """
 
     nodes: list[Node]
+    numbers: list[int]
     runs_code: bool
     _first: dict[int, Edge]
     _all: dict[int, list[Edge]]
@@ -41,8 +43,14 @@ class Graph:
         return () if first is None else self._all.get(id(leaf)) or (first,)
 
 
-NO_GRAPH = Graph([], runs_code=False, _first={}, _all={})
+NO_GRAPH = Graph([], [], runs_code=False, _first={}, _all={})
 """That of a loss that is a leaf."""
+
+
+def number_of(node: Node) -> int:
+    """Return the number that autograd gave a node: they rise in the order in which a thread makes its nodes."""
+    number: int = node._sequence_nr()  # noqa: SLF001  torch has no public way to it
+    return number
 
 
 def trace(loss: torch.Tensor) -> Graph:
@@ -53,16 +61,16 @@ def trace(loss: torch.Tensor) -> Graph:
     nodes, known = [root], {root}
     first: dict[int, Edge] = {}
     every: dict[int, list[Edge]] = {}
-    for node in nodes:
+    for index, node in enumerate(nodes):
         for position, (target, _) in enumerate(node.next_functions):
             if type(target) is _ACCUMULATES:
                 leaf = id(target.variable)  # type: ignore[attr-defined]  # torch leaves it out of its stub
                 if leaf in first:
-                    every.setdefault(leaf, [first[leaf]]).append((node, position))
+                    every.setdefault(leaf, [first[leaf]]).append((index, position))
                 else:
-                    first[leaf] = (node, position)
+                    first[leaf] = (index, position)
             elif target is not None and target not in known:
                 known.add(target)
                 nodes.append(target)
     runs_code = any(issubclass(kind, BackwardCFunction) for kind in set(map(type, nodes)))
-    return Graph(nodes, runs_code=runs_code, _first=first, _all=every)
+    return Graph(nodes, [number_of(node) for node in nodes], runs_code=runs_code, _first=first, _all=every)

@@ -15,13 +15,12 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.autograd.graph import Node
 
 from paramctl.records import Statistics
 from paramctl.reports.grad import Use
 from paramctl.tensors.gradients.arriving import dense
 from paramctl.tensors.gradients.graph import Edge, Graph
-from paramctl.tensors.gradients.timeline import Origin, Paths, Timeline, number_of
+from paramctl.tensors.gradients.timeline import Origin, Paths, Timeline
 from paramctl.tensors.statistics import measure_in_turn
 from paramctl.tensors.values import TensorValues
 
@@ -70,7 +69,7 @@ class Ledger:
 
     Attributes:
         _before: the gradient before the first pass, where there was one.
-        _only: the node of the only use, which nobody listens to.
+        _only: the only use, which nobody listens to.
         _contributions: the uses otherwise.
         _unseen: why there is more in the gradient than its uses put there.
         _settled: the uses that were held against the gradient; None where they do not add up to it.
@@ -83,11 +82,10 @@ class Ledger:
         self._parameters = parameters
         self._several_passes = passes > 1
         self._with_values = with_values
-        self._timeline = Timeline()
         self._before = {
             index: dense(each.grad.detach()).clone() for index, each in enumerate(parameters) if each.grad is not None
         }
-        self._only: dict[int, Node] = {}
+        self._only: dict[int, Origin] = {}
         self._contributions: dict[int, list[_Contribution]] = defaultdict(list)
         self._unseen: dict[int, str] = {}
         self._settled: dict[int, list[Use] | None] = {}
@@ -95,27 +93,28 @@ class Ledger:
 
     def open_pass(self, number: int, graph: Graph, timeline: Timeline) -> None:
         """Listen to the nodes that contribute to parameters in more than one way."""
-        listening: dict[Node, list[tuple[int, _Contribution]]] = defaultdict(list)
-        self._timeline = timeline
-        if self._paths.hold(timeline.elsewhere) or timeline.threads_made(graph.nodes):
+        listening: dict[int, list[tuple[int, _Contribution]]] = defaultdict(list)
+        if self._paths.hold(timeline.elsewhere) or timeline.threads_made(graph.numbers):
             self._unseen = dict.fromkeys(range(len(self._parameters)), _THREADS)
-        listens = self._several_passes or graph.runs_code
         for index, parameter in enumerate(self._parameters):
             if parameter.grad is not None and index not in self._before and not self._several_passes:
                 self._unseen[index] = _BEFORE
-            uses = _by_use(graph.edges_to(parameter), timeline)
-            if uses and number_of(uses[0][0][0]) < timeline.begun:
+            uses = _by_use(graph, parameter, timeline)
+            if uses and graph.numbers[uses[0][0][0]] < timeline.begun:
                 self._unseen.setdefault(index, _ELSEWHERE)
-            if len(uses) == 1 and not (listens or index in self._before or _is_hooked(parameter)):
-                self._only[index] = uses[0][0][0]
-                continue
+            listens = self._several_passes or graph.runs_code or index in self._before or _is_hooked(parameter)
             for call, edges in enumerate(uses, start=1):
-                contribution = _Contribution(timeline.origin(edges[0][0]), call, number, len(edges))
+                first, _ = edges[0]
+                origin = timeline.origin(graph.nodes[first], graph.numbers[first])
+                if len(uses) == 1 and not listens:
+                    self._only[index] = origin
+                    continue
+                contribution = _Contribution(origin, call, number, len(edges))
                 self._contributions[index].append(contribution)
                 for node, position in edges:
                     listening[node].append((position, contribution))
         for node, heard in listening.items():
-            node.register_hook(_listener(heard))
+            graph.nodes[node].register_hook(_listener(heard))
 
     def close_pass(self, number: int, times: Sequence[int]) -> None:
         """Hold against the uses of a pass how often something was added to each gradient in its backward."""
@@ -164,8 +163,8 @@ class Ledger:
             values=TensorValues(heard) if self._with_values else None,
         )
 
-    def _only_use(self, node: Node, measured: Statistics, gradient: torch.Tensor | None) -> Use:
-        call, operation = self._timeline.origin(node)
+    def _only_use(self, origin: Origin, measured: Statistics, gradient: torch.Tensor | None) -> Use:
+        call, operation = origin
         module = None if call is None else self._paths.of(call)
         norm, nan, inf = measured.norm, measured.nan, measured.inf
         cosine = 1.0 if norm > 0 and not (nan or inf) else None
@@ -173,13 +172,14 @@ class Ledger:
         return Use(module, operation, 1, 1, norm, cosine, nan, inf, values)
 
 
-def _by_use(edges: Sequence[Edge], timeline: Timeline) -> Sequence[Sequence[Edge]]:
+def _by_use(graph: Graph, parameter: nn.Parameter, timeline: Timeline) -> Sequence[Sequence[Edge]]:
     """Group the edges to a parameter by the operation that made their nodes, in the order of forward."""
+    edges = graph.edges_to(parameter)
     if len(edges) == 1:
         return [edges]
     grouped: dict[tuple[bool, int], list[Edge]] = defaultdict(list)
-    for node, position in sorted(edges, key=lambda edge: number_of(edge[0])):
-        number = number_of(node)
+    for node, position in sorted(edges, key=lambda edge: graph.numbers[edge[0]]):
+        number = graph.numbers[node]
         operation = timeline.operation_at(number)
         grouped[operation is None, number if operation is None else operation].append((node, position))
     return list(grouped.values())

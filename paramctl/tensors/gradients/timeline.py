@@ -96,9 +96,8 @@ class Timeline:
         index = bisect_right(self._starts, number) - 1
         return index if index >= 0 and number < self._ends[index] else None
 
-    def origin(self, node: Node) -> Origin:
-        """Return what made a node; of one that no operation made, the operation is its name."""
-        number = number_of(node)
+    def origin(self, node: Node, number: int) -> Origin:
+        """Return what made a node, by its number; of one that no operation made, the operation is its name."""
         operation = self.operation_at(number)
         name = name_of(node) if operation is None else self._name(self._functions[operation])
         index = bisect_right(self._entries, number) - 1
@@ -108,9 +107,8 @@ class Timeline:
             call = call.caller
         return Origin(call, name)
 
-    def threads_made(self, nodes: Iterable[Node]) -> bool:
+    def threads_made(self, numbers: Sequence[int]) -> bool:
         """Tell whether some of a graph's nodes were made in other threads: two have one number, or one is ahead."""
-        numbers = [number_of(each) for each in nodes]
         return len(set(numbers)) < len(numbers) or max(numbers, default=-1) >= _next_number()
 
     def _name(self, function: Callable[..., Any]) -> str:
@@ -118,12 +116,6 @@ class Timeline:
         if known is None:
             self._names[function] = known = _function_name(function)
         return known
-
-
-def number_of(node: Node) -> int:
-    """Return the number that autograd gave a node."""
-    number: int = node._sequence_nr()  # noqa: SLF001  as above
-    return number
 
 
 def name_of(node: Node) -> str:

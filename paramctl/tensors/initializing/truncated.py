@@ -13,7 +13,7 @@ from paramctl.tensors.initializing.blocks import Fill, spans
 Propose: TypeAlias = Callable[[torch.Tensor, torch.Generator], object]
 """Fills a vector with candidates."""
 Reject: TypeAlias = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Returns 1 for every candidate that is not taken and 0 for the others, in their own dtype, as torch compares fastest."""
+"""Returns 1 for each candidate that is not taken and 0 for the others, in their dtype: torch compares fastest so."""
 
 _AT_ONCE: Final = 2**16
 """Elements that are proposed at once. Which values a stream gives depends on it."""
