@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -17,8 +17,8 @@ from paramctl.tensors.memory import give_back
 from paramctl.tensors.scratch import Scratch
 from paramctl.tensors.statistics import measure_in_turn
 
-Settle = Callable[[int, torch.Tensor], None]
-"""What is told of a parameter's last gradient, by the parameter's index, before it is measured or freed."""
+Settle = Callable[[Mapping[int, torch.Tensor]], None]
+"""What is told of parameters' last gradients, by the parameters' indexes, before they are measured or freed."""
 
 
 _SOME = 2**26
@@ -53,7 +53,6 @@ class Arrivals:
         self._scratch = Scratch()
         self._freed: set[int] = set()
         self._unreturned = 0
-        self._small: list[tuple[int, torch.Tensor]] = []
 
     def frees(self) -> bool:
         """Tell whether there is a gradient that is worth freeing as it arrives."""
@@ -108,7 +107,7 @@ class Arrivals:
             message = f"the gradient of a parameter of {list(parameter.shape)} came in parts, the first of them freed"
             raise failure(message, hint="a hook runs a backward of its own: --values keeps gradients")
         self._freed.add(index)
-        self._take(index, dense(parameter.grad))
+        self._take({index: dense(parameter.grad)})
         self._unreturned += bytes_of(parameter.grad)
         parameter.grad = None
         if self._unreturned >= _SOME:
@@ -117,34 +116,35 @@ class Arrivals:
 
     def end_pass(self) -> None:
         """Take the norms of what another pass will add to."""
-        present = [(i, dense(each.grad)) for i, each in enumerate(self._parameters) if each.grad is not None]
         norms: list[float | None] = [None] * len(self._parameters)
-        for (index, _), statistics in zip(present, measure_all([gradient for _, gradient in present]), strict=True):
+        present = self._present()
+        for index, statistics in zip(present, measure_all(list(present.values())), strict=True):
             norms[index] = statistics.norm
         self.norms.append(norms)
 
     def finish(self) -> None:
         """Measure what was not measured as it arrived."""
-        for index, parameter in enumerate(self._parameters):
-            gradient = parameter.grad
-            if gradient is not None and index not in self._freed:
-                gradient = dense(gradient)
-                if self._keep:
-                    self.kept[index] = gradient
-                self._take(index, gradient)
-        self._measure_small()
+        present = self._present()
+        if self._keep:
+            for index, gradient in present.items():
+                self.kept[index] = gradient
+        self._take({index: each for index, each in present.items() if index not in self._freed})
 
-    def _take(self, index: int, gradient: torch.Tensor) -> None:
+    def _present(self) -> dict[int, torch.Tensor]:
+        gradients = ((index, each.grad) for index, each in enumerate(self._parameters))
+        return {index: dense(each) for index, each in gradients if each is not None}
+
+    def _take(self, gradients: Mapping[int, torch.Tensor]) -> None:
         if self._settle is not None:
-            self._settle(index, gradient)
-        if gradient.numel() > LARGEST:
-            self.statistics[index] = measure_in_turn(gradient, self._scratch, hist=self._hist)
-            return
-        self._small.append((index, gradient))
-
-    def _measure_small(self) -> None:
-        measured = measure_all([gradient for _, gradient in self._small], hist=self._hist)
-        for (index, _), statistics in zip(self._small, measured, strict=True):
+            self._settle(gradients)
+        small = []
+        for index, gradient in gradients.items():
+            if gradient.numel() > LARGEST:
+                self.statistics[index] = measure_in_turn(gradient, self._scratch, hist=self._hist)
+            else:
+                small.append(index)
+        measured = measure_all([gradients[index] for index in small], hist=self._hist)
+        for index, statistics in zip(small, measured, strict=True):
             self.statistics[index] = statistics
 
 

@@ -96,25 +96,27 @@ class Ledger:
         listening: dict[int, list[tuple[int, _Contribution]]] = defaultdict(list)
         if self._paths.hold(timeline.elsewhere) or timeline.threads_made(graph.numbers):
             self._unseen = dict.fromkeys(range(len(self._parameters)), _THREADS)
+        nodes, numbers = graph.nodes, graph.numbers
+        listens = self._several_passes or graph.runs_code
         for index, parameter in enumerate(self._parameters):
             if parameter.grad is not None and index not in self._before and not self._several_passes:
                 self._unseen[index] = _BEFORE
             uses = _by_use(graph, parameter, timeline)
-            if uses and graph.numbers[uses[0][0][0]] < timeline.begun:
+            if uses and numbers[uses[0][0][0]] < timeline.begun:
                 self._unseen.setdefault(index, _ELSEWHERE)
-            listens = self._several_passes or graph.runs_code or index in self._before or _is_hooked(parameter)
+            is_only = len(uses) == 1 and not (listens or index in self._before or _is_hooked(parameter))
             for call, edges in enumerate(uses, start=1):
                 first, _ = edges[0]
-                origin = timeline.origin(graph.nodes[first], graph.numbers[first])
-                if len(uses) == 1 and not listens:
+                origin = timeline.origin(nodes[first], numbers[first])
+                if is_only:
                     self._only[index] = origin
-                    continue
+                    break
                 contribution = _Contribution(origin, call, number, len(edges))
                 self._contributions[index].append(contribution)
                 for node, position in edges:
                     listening[node].append((position, contribution))
         for node, heard in listening.items():
-            graph.nodes[node].register_hook(_listener(heard))
+            nodes[node].register_hook(_listener(heard))
 
     def close_pass(self, number: int, times: Sequence[int]) -> None:
         """Hold against the uses of a pass how often something was added to each gradient in its backward."""
@@ -123,9 +125,11 @@ class Ledger:
             if arrived > (index in self._only or any(listened)):
                 self._unseen[index] = _INSIDE
 
-    def settle(self, index: int, gradient: torch.Tensor) -> None:
-        """Hold what was heard against a parameter's last gradient; it is not needed after that."""
-        if index not in self._only:
+    def settle(self, gradients: Mapping[int, torch.Tensor]) -> None:
+        """Hold what was heard against parameters' last gradients; they are not needed after that."""
+        for index, gradient in gradients.items():
+            if index in self._only:
+                continue
             heard = [each for each in self._contributions.pop(index, ()) if each.heard is not None]
             misfit = _misfit(heard, gradient, self._before.get(index), self._parameters[index])
             self._settled[index] = None if misfit else [self._use(each, gradient) for each in heard]
@@ -134,15 +138,12 @@ class Ledger:
 
     def uses(self, statistics: Sequence[Statistics | None], gradients: Sequence[torch.Tensor | None]) -> Uses:
         """Return the uses of each parameter; the arguments are its last gradient, measured and, with values, kept."""
-        found: list[Sequence[Use] | None] = []
-        for index, (measured, gradient) in enumerate(zip(statistics, gradients, strict=True)):
-            only = self._only.get(index)
-            if index in self._unseen:
-                found.append(None)
-            elif only is not None:
-                found.append([] if measured is None else [self._only_use(only, measured, gradient)])
-            else:
-                found.append(self._settled.get(index, []))
+        found: list[Sequence[Use] | None] = [self._settled.get(index, []) for index in range(len(statistics))]
+        for index, origin in self._only.items():
+            measured = statistics[index]
+            found[index] = [] if measured is None else [self._only_use(origin, measured, gradients[index])]
+        for index in self._unseen:
+            found[index] = None
         return Uses(found, {**self._notes, **self._unseen})
 
     def _use(self, contribution: _Contribution, total: torch.Tensor) -> Use:
