@@ -42,6 +42,16 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _set_number(number: int) -> None:
+    """Set torch's number of threads, for this thread to keep.
+
+    A thread takes over the process's number, which another may have set meanwhile, when it first asks for its own or
+    needs it: after that, only what it sets itself counts.
+    """
+    torch.get_num_threads()
+    torch.set_num_threads(number)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run torch's operations on one thread inside the block."""
@@ -50,7 +60,7 @@ def one_thread() -> Iterator[None]:
             if _Limit.callers == 0:
                 _Limit.before = torch.get_num_threads()
             _Limit.callers += 1
-        torch.set_num_threads(1)
+        _set_number(1)
     _limit.depth += 1
     try:
         yield
@@ -66,7 +76,7 @@ def _keep_one_thread(inference: bool) -> None:  # noqa: FBT001  a pool passes it
     """Keep torch to one thread on a worker for as long as it lives, and in the inference mode of its caller."""
     _limit.depth = 1
     _limit.inference.enter_context(torch.inference_mode(inference))
-    torch.set_num_threads(1)
+    _set_number(1)
 
 
 @contextmanager

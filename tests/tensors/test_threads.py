@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event, Thread
 
 import pytest
@@ -36,6 +37,31 @@ def test_two_callers_at_once_leave_the_number_of_threads_as_it_was():
             thread.join()
         assert after == [2]
         assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("in_pool", [False, True])
+def test_a_thread_stays_at_one_when_another_sets_the_number_before_its_first_operation(in_pool):
+    before = torch.get_num_threads()
+    entered, changed = Event(), Event()
+
+    def count_in_pool():
+        entered.set()
+        changed.wait()
+        return torch.get_num_threads()
+
+    def count_alone():
+        with one_thread():
+            return count_in_pool()
+
+    try:
+        with one_thread_each(1) as limited, ThreadPoolExecutor(1) as own:
+            counted = limited.submit(count_in_pool) if in_pool else own.submit(count_alone)
+            entered.wait()
+            torch.set_num_threads(2)
+            changed.set()
+            assert counted.result() == 1
     finally:
         torch.set_num_threads(before)
 
