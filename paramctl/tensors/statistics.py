@@ -22,19 +22,19 @@ BLOCK: Final = 2**19
 So few that torch's float32 sum of them is right to 1e-6, and that block and scratch stay in cache; so many that threads
 seldom meet: one that finds Python's lock taken sleeps for longer than an operation on a small block takes.
 """
-_ROW = 2**8
+ROW = 2**8
 """Elements whose squares torch's norm adds up in float32 without losing digits: sixteen to each lane of a register."""
 _UNTHREADED = 2**12
 """Up to so many elements, torch itself works on one thread."""
 _FEW = 2**14
 """Up to so many elements one call for all is faster than several for parts of the work."""
-_SMALL = 2**10
+SMALL = 2**10
 """Up to so many elements float64 costs nothing."""
 _TINY = 64
 """Up to so many elements Python's own arithmetic is faster than the calls of torch's operations."""
-_SAFE = (1e-15, 1e15)
+SAFE = (1e-15, 1e15)
 """Magnitudes whose squares keep their precision in float32, also when a block of them is summed up."""
-_CANCELLATION = 2.0
+CANCELLATION = 2.0
 """Where the squares exceed the squared deviations by this factor, their difference loses digits."""
 
 MEASURED: Final = frozenset(
@@ -192,7 +192,7 @@ def _measure(block: torch.Tensor, scratch: Scratch) -> Partial:
         return Partial()
     if total <= _TINY and block.dtype == torch.float32:
         return _measure_list(block.tolist())
-    is_quick = block.dtype == torch.float32 and total > _SMALL
+    is_quick = block.dtype == torch.float32 and total > SMALL
     # First what takes longest to work out: while a block comes from memory, that costs nothing.
     squares = _sum_of_squares(block) if is_quick else 0.0
     least, largest = block.amin().item(), block.amax().item()
@@ -202,10 +202,10 @@ def _measure(block: torch.Tensor, scratch: Scratch) -> Partial:
         return _constant(least, total)
     magnitude = max(-least, largest)
     zeros = 0 if least > 0 or largest < 0 else _count_zeros(block, scratch)
-    if is_quick and _SAFE[0] <= magnitude <= _SAFE[1]:
+    if is_quick and SAFE[0] <= magnitude <= SAFE[1]:
         mean = block.sum().item() / total
         deviations = squares - total * mean * mean
-        if squares <= _CANCELLATION * deviations:
+        if squares <= CANCELLATION * deviations:
             return Partial(total, mean, deviations, least, largest, squares, zeros)
     mean, deviations, squares = _precise_sums(block, scratch)
     return Partial(total, mean, deviations, least, largest, squares, zeros)
@@ -215,7 +215,7 @@ def _sum_of_squares(block: torch.Tensor) -> float:
     """Return the sum of squares of a float32 vector: in float32 within short rows, in float64 over them."""
     if block.numel() <= _FEW:
         return _squared_norm(block)
-    rows = block.unfold(0, _ROW, _ROW)
+    rows = block.unfold(0, ROW, ROW)
     squares = _squared_norm(vector_norm(rows, dim=1))
     rest = block.numel() - rows.numel()
     return squares + _squared_norm(block[-rest:]) if rest else squares

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
+from typing import NamedTuple
 
 import torch
+from torch.linalg import vector_norm
 
 from paramctl.records import Statistics
-from paramctl.tensors.statistics import measure_in_turn
+from paramctl.tensors.statistics import CANCELLATION, ROW, SAFE, SMALL, measure_in_turn
 
 LARGEST = 2**13
 """Up to so many elements it pays to measure tensors together."""
-TOGETHER = 2**17
-"""Elements that are measured together: they fit the cache of two cores, also in float64."""
+TOGETHER = 2**18
+"""Elements that are measured together: they fit the cache of two cores."""
 
 _LOST = 1e-6
-"""Where the variance is so much less than the squared mean, their difference has lost digits that count."""
+"""Where the variance is so much less than the squared mean, their difference in float64 has lost digits that count."""
 
 
 @torch.no_grad()
@@ -42,36 +44,86 @@ def measure_all(tensors: Sequence[torch.Tensor], *, hist: bool = False) -> list[
     return [found[i] for i in range(len(tensors))]
 
 
-def _measure_alike(tensors: Sequence[torch.Tensor]) -> list[Statistics]:
-    """Measure tensors of one shape; the columns that their rows give are looked at together."""
+def _measure_alike(tensors: Sequence[torch.Tensor]) -> Iterable[Statistics]:
+    """Measure tensors of one shape, in float32 where that keeps the digits, the others in float64, the rest alone."""
+    found: dict[int, Statistics] = {}
+    left = list(range(len(tensors)))
+    for way in (_QUICK, _PRECISE) if tensors[0].numel() > SMALL else (_PRECISE,):
+        if left:
+            measured, is_told = _measure_rows([tensors[i] for i in left], way)
+            found.update(zip(left, measured, strict=True))
+            left = [left[i] for i in _indexes(~is_told)]
+    found.update((i, measure_in_turn(tensors[i])) for i in left)
+    return found.values()
+
+
+class _Sums(NamedTuple):
+    """Columns of which each row is about one tensor: `nearest` is the least magnitude of its elements."""
+
+    mean: torch.Tensor
+    norm: torch.Tensor
+    least: torch.Tensor
+    largest: torch.Tensor
+    nearest: torch.Tensor
+
+
+class _Way(NamedTuple):
+    """How rows are added up: what returns mean and norm, and what tells, of variance and sums, whether they hold."""
+
+    add_up: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    is_told: Callable[[torch.Tensor, _Sums], torch.Tensor]
+
+
+def _measure_rows(tensors: Sequence[torch.Tensor], way: _Way) -> tuple[Iterable[Statistics], torch.Tensor]:
+    """Return what each tensor's sums tell, and whether that is right."""
     numel = tensors[0].numel()
+    # What is allocated for every part may come from the system every time.
     rows = torch.empty(min(len(tensors), TOGETHER // numel), *tensors[0].shape)
-    wide = torch.empty(len(rows), numel, dtype=torch.float64)
-    parts = [_columns(tensors[i : i + len(rows)], rows, wide) for i in range(0, len(tensors), len(rows))]
-    mean, norm, least, largest, nearest = map(torch.cat, zip(*parts, strict=True))
-    variance = norm.square() / numel - mean.square()
-    told = norm.isfinite() & (variance >= _LOST * mean.square())
+    starts = range(0, len(tensors), len(rows))
+    parts = [_sums(tensors[start : start + len(rows)], rows, way) for start in starts]
+    sums = _Sums(*map(torch.cat, zip(*parts, strict=True)))
+    variance = sums.norm.square() / numel - sums.mean.square()
     zeros = [0] * len(tensors)
-    for i in _indexes(nearest == 0):
+    for i in _indexes(sums.nearest == 0):
         zeros[i] = _count_zeros(tensors[i])
-    figures = [each.tolist() for each in (mean, variance.sqrt(), least, largest, norm)]
-    found = list(map(Statistics, *figures, zeros, repeat(0), repeat(0)))
-    for i in _indexes(~told):
-        found[i] = measure_in_turn(tensors[i])
-    return found
+    std = variance.sqrt()
+    figures = [each.tolist() for each in (sums.mean, std, sums.least, sums.largest, sums.norm)]
+    return map(Statistics, *figures, zeros, repeat(0), repeat(0)), way.is_told(variance, sums)
 
 
-def _columns(tensors: Sequence[torch.Tensor], rows: torch.Tensor, wide: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Return the mean, norm, minimum, maximum and least magnitude of each tensor.
-
-    `rows` and `wide` are scratch memory, since what is allocated for every part may come from the system every time.
-    """
-    rows, wide = rows[: len(tensors)], wide[: len(tensors)]
+def _sums(tensors: Sequence[torch.Tensor], memory: torch.Tensor, way: _Way) -> _Sums:
+    rows = memory[: len(tensors)]
     torch.stack(list(tensors), out=rows)
     flat = rows.view(len(tensors), -1)
-    wide.copy_(flat)
-    norm = torch.linalg.vector_norm(wide, dim=1)
-    return wide.mean(1), norm, flat.amin(1), flat.amax(1), flat.abs_().amin(1)
+    return _Sums(*way.add_up(flat), flat.amin(1), flat.amax(1), flat.abs_().amin(1))
+
+
+def _add_up_in_float32(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    whole = rows.shape[1] // ROW * ROW
+    short = vector_norm(rows[:, :whole].unfold(1, ROW, ROW), dim=2)
+    norm = vector_norm(short, dim=1, dtype=torch.float64)
+    if whole < rows.shape[1]:
+        norm = torch.hypot(norm, vector_norm(rows[:, whole:], dim=1, dtype=torch.float64))
+    return rows.sum(1).double() / rows.shape[1], norm
+
+
+def _holds_in_float32(variance: torch.Tensor, sums: _Sums) -> torch.Tensor:
+    magnitude = torch.maximum(-sums.least, sums.largest)
+    mean_square = variance + sums.mean.square()
+    return (SAFE[0] <= magnitude) & (magnitude <= SAFE[1]) & (mean_square <= CANCELLATION * variance)
+
+
+def _add_up_in_float64(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    wide = rows.double()
+    return wide.mean(1), vector_norm(wide, dim=1)
+
+
+def _holds_in_float64(variance: torch.Tensor, sums: _Sums) -> torch.Tensor:
+    return sums.norm.isfinite() & (variance >= _LOST * sums.mean.square())
+
+
+_QUICK = _Way(_add_up_in_float32, _holds_in_float32)
+_PRECISE = _Way(_add_up_in_float64, _holds_in_float64)
 
 
 def _indexes(chosen: torch.Tensor) -> list[int]:

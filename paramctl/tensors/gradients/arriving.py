@@ -12,6 +12,7 @@ from torch import nn
 from paramctl.errors import failure
 from paramctl.records import Statistics
 from paramctl.tensors.collect import bytes_of
+from paramctl.tensors.garbage import collection_put_off
 from paramctl.tensors.gradients.alike import LARGEST, measure_all
 from paramctl.tensors.memory import give_back
 from paramctl.tensors.scratch import Scratch
@@ -50,19 +51,19 @@ class Arrivals:
         self._keep = keep
         self._hist = hist
         self._settle = settle
+        self._large = [i for i, each in enumerate(parameters) if each.numel() > LARGEST]
         self._scratch = Scratch()
         self._freed: set[int] = set()
         self._unreturned = 0
 
     def frees(self) -> bool:
         """Tell whether there is a gradient that is worth freeing as it arrives."""
-        return not self._keep and any(each.numel() > LARGEST for each in self._parameters)
+        return bool(self._large) and not self._keep
 
     @contextmanager
     def freed(self) -> Iterator[None]:
         """Measure and free every large gradient as it arrives in the backward inside the block."""
-        large = [i for i, each in enumerate(self._parameters) if each.numel() > LARGEST]
-        with self._noticed(self._free, large):
+        with self._noticed(self._free, self._large):
             yield
 
     @contextmanager
@@ -117,22 +118,19 @@ class Arrivals:
     def end_pass(self) -> None:
         """Take the norms of what another pass will add to."""
         norms: list[float | None] = [None] * len(self._parameters)
-        present = self._present()
+        present = gradients_of(self._parameters)
         for index, statistics in zip(present, measure_all(list(present.values())), strict=True):
             norms[index] = statistics.norm
         self.norms.append(norms)
 
+    @collection_put_off()
     def finish(self) -> None:
         """Measure what was not measured as it arrived."""
-        present = self._present()
+        present = gradients_of(self._parameters)
         if self._keep:
             for index, gradient in present.items():
                 self.kept[index] = gradient
         self._take({index: each for index, each in present.items() if index not in self._freed})
-
-    def _present(self) -> dict[int, torch.Tensor]:
-        gradients = ((index, each.grad) for index, each in enumerate(self._parameters))
-        return {index: dense(each) for index, each in gradients if each is not None}
 
     def _take(self, gradients: Mapping[int, torch.Tensor]) -> None:
         if self._settle is not None:
@@ -146,6 +144,12 @@ class Arrivals:
         measured = measure_all([gradients[index] for index in small], hist=self._hist)
         for index, statistics in zip(small, measured, strict=True):
             self.statistics[index] = statistics
+
+
+def gradients_of(parameters: Iterable[nn.Parameter]) -> dict[int, torch.Tensor]:
+    """Return the gradients of those of some parameters that have one, by their indexes."""
+    gradients = ((index, each.grad) for index, each in enumerate(parameters))
+    return {index: dense(each) for index, each in gradients if each is not None}
 
 
 def dense(gradient: torch.Tensor) -> torch.Tensor:

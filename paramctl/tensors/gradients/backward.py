@@ -17,7 +17,7 @@ from paramctl.records import Statistics
 from paramctl.tensors import user_code
 from paramctl.tensors.building.running import Explain, Running, modules_in
 from paramctl.tensors.gradients.alike import measure_all
-from paramctl.tensors.gradients.arriving import Arrivals, dense
+from paramctl.tensors.gradients.arriving import Arrivals, gradients_of
 from paramctl.tensors.gradients.blame import find_origin
 from paramctl.tensors.gradients.checkup import Checkup
 from paramctl.tensors.gradients.graph import trace
@@ -115,8 +115,10 @@ def run_passes(
     """
     held = hold(net)
     parameters = held.distinct()
-    before = [None if each.grad is None else measure(dense(each.grad)) for each in parameters]
-    ledger = Ledger(net, parameters, passes=passes, with_values=wanted.values) if wanted.uses else None
+    earlier = gradients_of(parameters)
+    before = [measure(earlier[index]) if index in earlier else None for index in range(len(parameters))]
+    ledger = Ledger(net, parameters, earlier, passes=passes, with_values=wanted.values) if wanted.uses else None
+    del earlier  # which would keep in memory what is freed as the last gradients arrive
     arrivals = Arrivals(parameters, keep=wanted.values, hist=wanted.hist, settle=ledger.settle if ledger else None)
     checkup = Checkup(net) if wanted.health else None
     task = _Task(net, inputs, keywords, make_objective, explain, autocast, wants_loss)

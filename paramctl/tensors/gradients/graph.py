@@ -10,6 +10,8 @@ import torch
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import Node, get_gradient_edge
 
+from paramctl.tensors.garbage import collection_put_off
+
 _ACCUMULATES = type(get_gradient_edge(torch.empty(0, requires_grad=True)).node)
 """The class of the nodes in which gradients arrive at leaves."""
 
@@ -53,6 +55,7 @@ def number_of(node: Node) -> int:
     return number
 
 
+@collection_put_off()
 def trace(loss: torch.Tensor) -> Graph:
     """Return the graph of a loss that requires a gradient."""
     root = get_gradient_edge(loss).node
@@ -73,4 +76,4 @@ def trace(loss: torch.Tensor) -> Graph:
                 known.add(target)
                 nodes.append(target)
     runs_code = any(issubclass(kind, BackwardCFunction) for kind in set(map(type, nodes)))
-    return Graph(nodes, [number_of(node) for node in nodes], runs_code=runs_code, _first=first, _all=every)
+    return Graph(nodes, list(map(number_of, nodes)), runs_code=runs_code, _first=first, _all=every)

@@ -63,4 +63,4 @@ def check_kept(before: Held, after: Held) -> None:
 
 
 def _identities(held: Held) -> list[int]:
-    return [id(each) for slots in held.slots for each in slots.values()]
+    return list(map(id, chain.from_iterable(map(dict.values, held.slots))))

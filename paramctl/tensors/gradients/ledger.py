@@ -18,6 +18,7 @@ from torch import nn
 
 from paramctl.records import Statistics
 from paramctl.reports.grad import Use
+from paramctl.tensors.garbage import collection_put_off
 from paramctl.tensors.gradients.arriving import dense
 from paramctl.tensors.gradients.graph import Edge, Graph
 from paramctl.tensors.gradients.timeline import Origin, Paths, Timeline
@@ -77,20 +78,27 @@ class Ledger:
 
     """
 
-    def __init__(self, net: nn.Module, parameters: Sequence[nn.Parameter], *, passes: int, with_values: bool) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        parameters: Sequence[nn.Parameter],
+        before: Mapping[int, torch.Tensor],
+        *,
+        passes: int,
+        with_values: bool,
+    ) -> None:
         self._paths = Paths(net)
         self._parameters = parameters
         self._several_passes = passes > 1
         self._with_values = with_values
-        self._before = {
-            index: dense(each.grad.detach()).clone() for index, each in enumerate(parameters) if each.grad is not None
-        }
+        self._before = {index: each.detach().clone() for index, each in before.items()}
         self._only: dict[int, Origin] = {}
         self._contributions: dict[int, list[_Contribution]] = defaultdict(list)
         self._unseen: dict[int, str] = {}
         self._settled: dict[int, list[Use] | None] = {}
         self._notes: dict[int, str] = {}
 
+    @collection_put_off()
     def open_pass(self, number: int, graph: Graph, timeline: Timeline) -> None:
         """Listen to the nodes that contribute to parameters in more than one way."""
         listening: dict[int, list[tuple[int, _Contribution]]] = defaultdict(list)
@@ -136,6 +144,7 @@ class Ledger:
             if misfit or index in self._before:
                 self._notes[index] = misfit or _ADDED
 
+    @collection_put_off()
     def uses(self, statistics: Sequence[Statistics | None], gradients: Sequence[torch.Tensor | None]) -> Uses:
         """Return the uses of each parameter; the arguments are its last gradient, measured and, with values, kept."""
         found: list[Sequence[Use] | None] = [self._settled.get(index, []) for index in range(len(statistics))]

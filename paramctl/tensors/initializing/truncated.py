@@ -94,4 +94,3 @@ def _tail(distance: float, width: float, bound: float, scale: float) -> Fill:
 
 def _log_uniform(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.empty_like(like).uniform_(generator=generator).log_()
-

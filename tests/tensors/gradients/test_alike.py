@@ -13,9 +13,10 @@ from paramctl.tensors.statistics import measure, measure_in_turn
 
 
 def assert_close(one, other):
+    magnitude = max(abs(other.min or 0), abs(other.max or 0))
     for name in STATISTICS:
         expected = getattr(other, name)
-        wanted = None if expected is None else pytest.approx(expected, rel=1e-6, abs=1e-9)
+        wanted = None if expected is None else pytest.approx(expected, rel=1e-6, abs=1e-9 * magnitude)
         assert getattr(one, name) == wanted, name
 
 
@@ -42,10 +43,15 @@ def test_each_tensor_of_any_size_has_its_own_statistics():
         [1e-42] * 99 + [0.0],
         [3e38] * 100,
         [1e30, -1e-30] * 50,
+        [3e-22, -5e-22] * 50,
+        [100.0, 101.0] * 50,
     ],
 )
-def test_special_values_among_others_are_measured_rightly(special):
-    tensors = [torch.arange(100.0), torch.tensor(special), torch.ones(100)]
+@pytest.mark.parametrize("times", [1, 41.11])
+def test_special_values_among_others_are_measured_rightly(special, times):
+    numel = int(100 * times)
+    given = torch.tensor(special).repeat(numel // 100 + 1)[:numel]
+    tensors = [torch.arange(float(numel)) - numel / 2, given, torch.ones(numel), given.neg()]
     for tensor, found in zip(tensors, measure_all(tensors), strict=True):
         assert_close(found, measure(tensor))
 
