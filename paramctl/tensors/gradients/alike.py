@@ -11,6 +11,7 @@ import torch
 from torch.linalg import vector_norm
 
 from paramctl.records import Statistics
+from paramctl.tensors.scratch import Scratch
 from paramctl.tensors.statistics import CANCELLATION, ROW, SAFE, SMALL, measure_in_turn
 
 LARGEST = 2**13
@@ -23,16 +24,20 @@ _LOST = 1e-6
 
 
 @torch.no_grad()
-def measure_all(tensors: Sequence[torch.Tensor], *, hist: bool = False) -> list[Statistics]:
+def measure_all(
+    tensors: Sequence[torch.Tensor], scratch: Scratch | None = None, *, hist: bool = False
+) -> list[Statistics]:
     """Return the statistics of each tensor, as `measure` does; small ones of one shape are measured together.
 
     Args:
         tensors: dense tensors with values, of dtypes in `MEASURED`.
+        scratch: what blocks of large ones are worked on in; None for memory of its own.
         hist: whether their elements are counted by their size, too; then each is measured by itself.
 
     """
+    held = scratch or Scratch()
     if hist:
-        return [measure_in_turn(each, hist=True) for each in tensors]
+        return [measure_in_turn(each, held, hist=True) for each in tensors]
     groups: dict[tuple[torch.Size, torch.dtype, bool], list[int]] = defaultdict(list)
     for i, tensor in enumerate(tensors):
         groups[tensor.shape, tensor.dtype, tensor.is_cpu].append(i)
@@ -40,7 +45,8 @@ def measure_all(tensors: Sequence[torch.Tensor], *, hist: bool = False) -> list[
     for (shape, dtype, is_cpu), indexes in groups.items():
         alike = [tensors[i] for i in indexes]
         together = is_cpu and dtype == torch.float32 and 0 < shape.numel() <= LARGEST
-        found.update(zip(indexes, _measure_alike(alike) if together else map(measure_in_turn, alike), strict=True))
+        measured = _measure_alike(alike) if together else (measure_in_turn(each, held) for each in alike)
+        found.update(zip(indexes, measured, strict=True))
     return [found[i] for i in range(len(tensors))]
 
 

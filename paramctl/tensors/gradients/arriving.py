@@ -16,7 +16,6 @@ from paramctl.tensors.garbage import collection_put_off
 from paramctl.tensors.gradients.alike import LARGEST, measure_all
 from paramctl.tensors.memory import give_back
 from paramctl.tensors.scratch import Scratch
-from paramctl.tensors.statistics import measure_in_turn
 
 Settle = Callable[[Mapping[int, torch.Tensor]], None]
 """What is told of parameters' last gradients, by the parameters' indexes, before they are measured or freed."""
@@ -135,14 +134,8 @@ class Arrivals:
     def _take(self, gradients: Mapping[int, torch.Tensor]) -> None:
         if self._settle is not None:
             self._settle(gradients)
-        small = []
-        for index, gradient in gradients.items():
-            if gradient.numel() > LARGEST:
-                self.statistics[index] = measure_in_turn(gradient, self._scratch, hist=self._hist)
-            else:
-                small.append(index)
-        measured = measure_all([gradients[index] for index in small], hist=self._hist)
-        for index, statistics in zip(small, measured, strict=True):
+        measured = measure_all(list(gradients.values()), self._scratch, hist=self._hist)
+        for index, statistics in zip(gradients, measured, strict=True):
             self.statistics[index] = statistics
 
 
