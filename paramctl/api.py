@@ -61,8 +61,6 @@ LossLike: TypeAlias = Loss | Callable[[Any], torch.Tensor]
 AutocastName: TypeAlias = Literal["bfloat16", "float16"]
 """The dtype of mixed precision."""
 
-_LIMITS = Limits()
-
 
 def list_parameters(
     module: nn.Module,
@@ -241,9 +239,9 @@ def gradients(
     uses: bool = False,
     flow: bool = False,
     health: bool = False,
-    vanishing: float = _LIMITS.vanishing,
-    exploding: float = _LIMITS.exploding,
-    max_ratio: float = _LIMITS.ratio,
+    vanishing: float | None = None,
+    exploding: float | None = None,
+    max_ratio: float | None = None,
     values: bool = False,
     hist: bool = False,
     autocast: AutocastName | None = None,
@@ -265,10 +263,11 @@ def gradients(
         seed: the seed of whatever forward draws, and of targets.
         uses: whether the report says which use of each parameter contributed what.
         flow: whether there is a norm for each layer.
-        health: whether gradients are checked for what is not as it should be, as `--health` does.
-        vanishing: the norm below which a gradient vanishes.
-        exploding: the norm above which it explodes.
-        max_ratio: how many times the norm of a weight that of its gradient may be.
+        health: whether gradients are checked for what is not as it should be, as `--health` does. So they are where one
+            of the next three is given.
+        vanishing: the norm below which a gradient vanishes; None for 1e-6.
+        exploding: the norm above which it explodes; None for 1000.
+        max_ratio: how many times the norm of a weight that of its gradient may be; None for 10.
         values: whether the report holds a copy of the gradients' elements.
         hist: whether it holds histograms of them.
         autocast: ``"bfloat16"`` or ``"float16"``, in which forward runs where precision allows it.
@@ -286,11 +285,9 @@ def gradients(
     checks.check_mode(train)
     if autocast is not None:
         checks.check_word(autocast, get_args(AutocastName), "autocast", " or None")
-    limits = Limits(
-        vanishing=checks.check_limit(vanishing, "vanishing"),
-        exploding=checks.check_limit(exploding, "exploding"),
-        ratio=checks.check_limit(max_ratio, "max_ratio"),
-    )
+    with checks.in_words_of_python():
+        given = checks.check_limits(vanishing=vanishing, exploding=exploding, max_ratio=max_ratio)
+    limits = given or (Limits() if health else None)
     seed, passes, keywords = checks.check_seed(seed), checks.check_passes(passes), checks.check_keywords(kwargs)
 
     def objective(output: Output) -> Objective:
@@ -314,7 +311,7 @@ def gradients(
             explain=explainer(module),
             keywords=keywords,
             wants_loss=loss is None,
-            wanted=Wanted(values=values, hist=hist, uses=uses, health=health),
+            wanted=Wanted(values=values, hist=hist, uses=uses, health=limits is not None),
             autocast=None if autocast is None else getattr(torch, autocast),
         )
         if values:
@@ -327,6 +324,6 @@ def gradients(
             with_values=values,
             hist=hist,
             with_flow=flow,
-            limits=limits if health else None,
+            limits=limits,
         )
     return Gradients.of(report)

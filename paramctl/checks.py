@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from paramctl.errors import ParamctlError, Position, failure, nearest
-from paramctl.reports.health import CHECKS, Check
+from paramctl.reports.health import CHECKS, Check, Limits
 from paramctl.spec.seeds import MAX_SEED, MIN_SEED
 
 _RULES_FORM = 'rules are a mapping such as {"*.bias": "zeros"}, or pairs such as [("*.bias", "zeros")]'
@@ -100,13 +100,26 @@ def parse_checks(text: str | None, where: str) -> tuple[Check, ...]:
     return tuple(known[name] for name in names)
 
 
-def check_limit(value: object, where: str) -> float:
-    """Return the limit of a check as a float.
+def check_limits(*, vanishing: object, exploding: object, max_ratio: object) -> Limits | None:
+    """Return the limits of checks, the usual one for each that is None; None where all are.
 
     Raises:
-        ParamctlError: if it is no number of 0 or more; infinity is one.
+        ParamctlError: if one is no number of 0 or more; infinity is one.
 
     """
+    given = {"vanishing": vanishing, "exploding": exploding, "max_ratio": max_ratio}
+    limits = {name: _limit(each, f"--{name.replace('_', '-')}") for name, each in given.items() if each is not None}
+    if not limits:
+        return None
+    usual = Limits()
+    return Limits(
+        vanishing=limits.get("vanishing", usual.vanishing),
+        exploding=limits.get("exploding", usual.exploding),
+        ratio=limits.get("max_ratio", usual.ratio),
+    )
+
+
+def _limit(value: object, where: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
         raise failure(f"a limit is a number of 0 or more, not {value!r}", where=where)
     return float(value)

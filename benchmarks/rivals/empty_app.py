@@ -54,7 +54,7 @@ Model = Annotated[str | None, typer.Argument(help="The model.")]
 Texts = Annotated[list[str] | None, typer.Option(help="Some texts.")]
 Text = Annotated[str | None, typer.Option(help="A text.")]
 Number = Annotated[int | None, typer.Option(help="A number.")]
-Limit = Annotated[float, typer.Option(help="A number.")]
+Limit = Annotated[float | None, typer.Option(help="A number.")]
 Output = Annotated[Format, typer.Option("--format", "-f", help="The format.")]
 File = Annotated[str | None, typer.Option("--output", "-o", help="A file.")]
 
@@ -165,9 +165,9 @@ def grad(
     uses: Annotated[bool, typer.Option("--uses", help="A flag.")] = False,
     flow: Annotated[bool, typer.Option("--flow", help="A flag.")] = False,
     health: Annotated[bool, typer.Option("--health", help="A flag.")] = False,
-    vanishing: Limit = 1e-6,
-    exploding: Limit = 1e3,
-    max_ratio: Limit = 10.0,
+    vanishing: Limit = None,
+    exploding: Limit = None,
+    max_ratio: Limit = None,
     fail_on: Text = None,
     values: Annotated[bool, typer.Option("--values", help="A flag.")] = False,
     hist: Annotated[bool, typer.Option("--hist", help="A flag.")] = False,

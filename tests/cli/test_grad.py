@@ -341,6 +341,14 @@ def test_a_check_or_a_limit_that_is_none_is_refused(words, message, paramctl):
     assert message in result.err
 
 
+@pytest.mark.parametrize("limit", [("--vanishing", "1e-6"), ("--exploding", "1e9"), ("--max-ratio", "3")])
+def test_a_limit_asks_for_the_checks_that_it_is_for(report, limit):
+    asked = {"--vanishing": "vanishing", "--exploding": "exploding", "--max-ratio": "ratio"}[limit[0]]
+    limits = report("grad", MLP, *limit)["health"]["limits"]
+    assert limits == {"vanishing": 1e-6, "exploding": 1e3, "ratio": 10.0} | {asked: float(limit[1])}
+    assert "health" not in report("grad", MLP)
+
+
 def test_health_stands_beside_the_contract_in_json(report, write):
     answer = report("grad", write(DEEP), "--health")
     assert answer["health"]["limits"] == {"vanishing": 1e-6, "exploding": 1e3, "ratio": 10.0}

@@ -14,7 +14,7 @@ from paramctl.errors import failure
 from paramctl.reports.health import CHECKS, Limits
 
 _CHECKS = "Checks"
-_LIMITS = Limits()
+_USUAL = Limits()
 
 
 class LossName(StrEnum):
@@ -74,15 +74,29 @@ def grad(
         bool, typer.Option("--health", help="Check for gradients that are not as they should be, and say where.")
     ] = False,
     vanishing: Annotated[
-        float, typer.Option(metavar="NORM", help="Norms below it vanish.", rich_help_panel=_CHECKS)
-    ] = _LIMITS.vanishing,
+        float | None,
+        typer.Option(
+            metavar="NORM",
+            help=f"Norms below it vanish. Implies --health. Default: {_USUAL.vanishing:g}.",
+            rich_help_panel=_CHECKS,
+        ),
+    ] = None,
     exploding: Annotated[
-        float, typer.Option(metavar="NORM", help="Norms above it explode.", rich_help_panel=_CHECKS)
-    ] = _LIMITS.exploding,
+        float | None,
+        typer.Option(
+            metavar="NORM",
+            help=f"Norms above it explode. Implies --health. Default: {_USUAL.exploding:g}.",
+            rich_help_panel=_CHECKS,
+        ),
+    ] = None,
     max_ratio: Annotated[
-        float,
-        typer.Option(metavar="RATIO", help="Of a weight's gradient to the weight, by norm.", rich_help_panel=_CHECKS),
-    ] = _LIMITS.ratio,
+        float | None,
+        typer.Option(
+            metavar="RATIO",
+            help=f"Of a weight's gradient to the weight, by norm. Implies --health. Default: {_USUAL.ratio:g}.",
+            rich_help_panel=_CHECKS,
+        ),
+    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -108,16 +122,12 @@ def grad(
     output: options.File = None,
 ) -> None:
     """Run forward and backward, and show the gradient that each parameter has before and after."""
-    from paramctl.checks import check_limit, parse_checks
+    from paramctl.checks import check_limits, parse_checks
     from paramctl.cli.session import computing, open_session
     from paramctl.spec.inputs import parse_fill, parse_input, parse_shape
 
     failing = parse_checks(fail_on, "--fail-on")
-    limits = Limits(
-        vanishing=check_limit(vanishing, "--vanishing"),
-        exploding=check_limit(exploding, "--exploding"),
-        ratio=check_limit(max_ratio, "--max-ratio"),
-    )
+    limits = check_limits(vanishing=vanishing, exploding=exploding, max_ratio=max_ratio)
     shape = None if input_shape is None else parse_shape(input_shape, "--input-shape")
     filled = None if fill is None else parse_fill(fill, "--fill")
     inputs = tuple(parse_input(text, "--input") for text in given or ())
@@ -148,7 +158,7 @@ def grad(
         device=device,
         with_uses=uses,
         with_flow=flow,
-        limits=limits if health or failing else None,
+        limits=limits or (_USUAL if health or failing else None),
         autocast=autocast.value if autocast else None,
         with_values=values,
         hist=hist,
