@@ -249,10 +249,9 @@ def _failed_backward(task: _Task, error: BaseException, state: torch.Tensor) -> 
         torch.set_rng_state(state)
         return task.forward().loss
 
-    origin = find_origin(again)
-    calls = [] if origin is None or origin.call is None else origin.call.chain()
-    running = [Running(each.module, ()) for each in calls]
-    return task.explain(running, error, origin.operation if origin else "")
+    call, operation = find_origin(again) or (None, "")
+    running = [Running(each.module, ()) for each in (call.chain() if call else ())]
+    return task.explain(running, error, operation)
 
 
 def _copied(value: Any) -> Any:

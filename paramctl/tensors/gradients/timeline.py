@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from threading import RLock, get_ident
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -54,11 +54,8 @@ class ModuleCall:
         return [*before, self]
 
 
-class Origin(NamedTuple):
-    """What made a node: the call that was running, None for code outside the model; and the operation's name."""
-
-    call: ModuleCall | None
-    operation: str
+Origin: TypeAlias = tuple[ModuleCall | None, str]
+"""What made a node: the call that was running, None for code outside the model; and the operation's name."""
 
 
 @dataclass(slots=True, eq=False)
@@ -105,7 +102,7 @@ class Timeline:
         # The last one that had begun may have ended: what goes on then is one around it.
         while call is not None and number >= call.ended:
             call = call.caller
-        return Origin(call, name)
+        return call, name
 
     def threads_made(self, numbers: Sequence[int]) -> bool:
         """Tell whether some of a graph's nodes were made in other threads: two have one number, or one is ahead."""
