@@ -141,8 +141,7 @@ class Arrivals:
 
 def gradients_of(parameters: Iterable[nn.Parameter]) -> dict[int, torch.Tensor]:
     """Return the gradients of those of some parameters that have one, by their indexes."""
-    gradients = ((index, each.grad) for index, each in enumerate(parameters))
-    return {index: dense(each) for index, each in gradients if each is not None}
+    return {index: dense(grad) for index, each in enumerate(parameters) if (grad := each.grad) is not None}
 
 
 def dense(gradient: torch.Tensor) -> torch.Tensor:
