@@ -104,7 +104,7 @@ def check_limits(*, vanishing: object, exploding: object, max_ratio: object) -> 
     """Return the limits of checks, the usual one for each that is None; None where all are.
 
     Raises:
-        ParamctlError: if one is no number of 0 or more; infinity is one.
+        ParamctlError: if one is no number of 0 or more; infinity is one. It names the option of the command line.
 
     """
     given = {"vanishing": vanishing, "exploding": exploding, "max_ratio": max_ratio}

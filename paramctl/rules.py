@@ -82,6 +82,11 @@ def unknown_scheme(name: str) -> Problem:
     """Return the problem that a name is neither a scheme nor a reference to a function."""
     if name.endswith(".py"):
         return Problem(message=f"{name} is a file, not a function", hint=f"write {name}:FUNCTION")
+    called, _, inside = name.partition("(")
+    if called in SCHEMES and inside.endswith(")"):
+        options = inside.removesuffix(")").replace(" ", "")
+        written = f"{called}:{options}" if options else called
+        return Problem(message=f"there is no init scheme {name!r}", hint=f"write {written}")
     stripped = name.removeprefix("torch.").removeprefix("nn.").removeprefix("init.").rstrip("_")
     hint = f"did you mean {stripped!r}?" if stripped in SCHEMES else nearest(name, SCHEMES)
     return Problem(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from paramctl.errors import ParamctlError, Problem, few
+from paramctl.errors import ParamctlError, Problem, few, nearest
 from paramctl.fans import Fans
 from paramctl.globs import compile_glob
 from paramctl.records import FLOATING_DTYPES, ParameterRecord
@@ -14,6 +14,9 @@ from paramctl.reports.init import UNWRITTEN, Start
 from paramctl.rules import InitRule
 from paramctl.scheme_declaration import Scheme
 from paramctl.schemes import SCHEMES
+
+_COMPARED: Final = 10_000
+"""Among so many names the one that was meant is found in an instant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,7 @@ def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list
         matches = compile_glob(rule.match)
         reached = [i for i, each in enumerate(plans) if matches(each.target.record.names)]
         if not reached:
-            notes.append(f"{rule.where}: {rule.match!r} matches no parameter{_below(rule.match, targets)}")
+            notes.append(f"{rule.where}: {rule.match!r} matches no parameter{_meant(rule.match, targets)}")
         for i in reached:
             reason = _undefined(rule, plans[i].target)
             if reason is None:
@@ -130,11 +133,14 @@ def plan(targets: Sequence[InitTarget], rules: Iterable[InitRule]) -> tuple[list
     return plans, [*notes, *_notes_on_unwritten(plans)]
 
 
-def _below(match: str, targets: Iterable[InitTarget]) -> str:
-    """Return what to add where a glob matches a layer, but none of the parameters in it."""
+def _meant(match: str, targets: Sequence[InitTarget]) -> str:
+    """Return what to add where a glob matches a layer, but none of the parameters in it, or is like a name."""
     below = f"{match}.*"
     matches = compile_glob(below)
-    return f"; those of the layer are {below!r}" if any(matches(each.record.names) for each in targets) else ""
+    if any(matches(each.record.names) for each in targets):
+        return f"; those of the layer are {below!r}"
+    near = nearest(match, (each.record.name for each in targets)) if len(targets) <= _COMPARED else None
+    return f"; {near}" if near else ""
 
 
 def _notes_on_unwritten(plans: Iterable[InitPlan]) -> list[str]:

@@ -88,7 +88,8 @@ def open_session(
     chosen = choose(model)
     if chosen.note is not None:
         print_note(chosen.note)
-    _check_writes(Opening(chosen.model).path, writes, sharded)
+    reads = {"MODEL": Opening(chosen.model).path, **({} if weights is None else {"--weights": Path(weights)})}
+    _check_writes(reads, writes, sharded)
     with stdout_on_stderr():  # layers of the user's own are imported, and may print
         source = open_model(chosen.model, allow or [], arguments or [], key=None if weights is not None else key)
         if weights is not None:
@@ -102,9 +103,9 @@ def open_session(
     return Session(source, source.seed if seed is None else seed, dtype)
 
 
-def _check_writes(model: Path, writes: Mapping[str, str | None], sharded: str | None) -> None:
-    """Refuse to write over the model, or two things into one file; devices and pipes take any number."""
-    taken = {os.path.realpath(model): "MODEL"}
+def _check_writes(reads: Mapping[str, Path], writes: Mapping[str, str | None], sharded: str | None) -> None:
+    """Refuse to write over what is read, or two things into one file; devices and pipes take any number."""
+    taken = {os.path.realpath(path): owner for owner, path in reads.items()}
     for option, file in writes.items():
         if file is None or file == "-":
             continue

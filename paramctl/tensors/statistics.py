@@ -118,8 +118,7 @@ def measure(tensor: torch.Tensor, *, threads: int | None = None, hist: bool = Fa
     """
     if tensor.dtype not in MEASURED:
         return None
-    elements = tensor.detach()
-    flat = _flat(elements if elements.layout is torch.strided else elements.to_dense())
+    flat = _flat(tensor.detach())
     if flat.numel() <= _UNTHREADED:
         return measure_block(flat, Scratch(), hist=hist).statistics()
     blocks = -(-flat.numel() // BLOCK)
@@ -138,7 +137,7 @@ def measure_in_turn(tensor: torch.Tensor, scratch: Scratch | None = None, *, his
     with others for the cores. The last bits may depend on their number.
 
     Args:
-        tensor: a dense tensor with values, of a dtype in `MEASURED`.
+        tensor: a tensor with values, of a dtype in `MEASURED`.
         scratch: what blocks are worked on in; None for memory of its own.
         hist: whether the elements are counted by their size, too.
 
@@ -170,6 +169,8 @@ def merged(partials: Iterable[Partial]) -> Partial:
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
     """Return all elements as a vector, in memory order: what was merely transposed is not copied."""
+    if tensor.layout is not torch.strided:
+        return tensor.to_dense().view(-1)
     if tensor.is_contiguous():
         return tensor.view(-1)
     order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)

@@ -15,6 +15,8 @@ from paramctl.spec.seeds import MAX_SEED, MIN_SEED
 MLP = "example:mlp"
 
 OURS = {
+    "scheme written as a call": (["init", MLP, "--scheme", "normal(std=1, mean=2)"], "--scheme: there is no init scheme", "write normal:std=1,mean=2"),
+    "scheme called without options": (["init", MLP, "--scheme", "zeros()"], "--scheme: there is no init scheme", "write zeros"),
     "unknown scheme": (["init", MLP, "--scheme", "norml"], "--scheme: there is no init scheme 'norml'", "did you mean 'normal'?"),
     "scheme with torch's underscore": (["init", MLP, "--scheme", "kaiming_normal_"], "--scheme: there is no", "did you mean 'kaiming_normal'?"),
     "scheme by torch's path": (["init", MLP, "--scheme", "nn.init.ones_"], "--scheme: there is no", "did you mean 'ones'?"),

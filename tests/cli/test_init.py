@@ -96,6 +96,11 @@ def test_a_rule_that_matches_a_layer_says_what_its_parameters_are(paramctl):
     assert (result.code, result.err) == (0, "note: --rule: '2' matches no parameter; those of the layer are '2.*'\n")
 
 
+def test_a_rule_with_a_misspelt_name_is_noted_with_the_right_one(paramctl):
+    result = paramctl("init", MLP, "--rule", "2.weigth=ones")
+    assert result.err == "note: --rule: '2.weigth' matches no parameter; did you mean '2.weight'?\n"
+
+
 @pytest.mark.parametrize("rng", ["streams", "torch"])
 def test_a_function_that_takes_modules_is_told_what_it_is_given(rng, paramctl, write):
     write(

@@ -179,6 +179,15 @@ class TestFiles:
         assert "is the file of MODEL too" in result.err
         assert spec.read_text() == text
 
+    @pytest.mark.parametrize("command", ["list", "init", "grad"])
+    def test_the_checkpoint_of_weights_is_not_written_over(self, command, paramctl):
+        assert paramctl("init", "example:mlp", "--out", "w.safetensors").code == 0
+        before = Path("w.safetensors").read_bytes()
+        result = paramctl(command, "example:mlp", "--weights", "w.safetensors", "-o", "./w.safetensors")
+        assert result.code == 2
+        assert "./w.safetensors is the file of --weights too" in result.err
+        assert Path("w.safetensors").read_bytes() == before
+
     @pytest.mark.parametrize("name", ["same.pt", "same.safetensors"])
     def test_two_things_are_not_written_into_one_file(self, name, paramctl, write):
         write("")

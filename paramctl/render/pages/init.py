@@ -28,7 +28,7 @@ def page(report: InitReport, *, styled: bool) -> Iterator[Block]:
             _marked(mean, rows),
             _marked(std, rows),
             *others,
-            *_fan_columns(rows),
+            *_fan_columns(rows, optional=3 if any(row.stats and row.stats.histogram for row in rows) else 0),
             Column("expected", [_expected(row) for row in rows], "right"),
         )
     )
@@ -74,11 +74,11 @@ def _origin(origin: str) -> Cell:
     return ((text.escape(origin), WRONG),) if start in UNWRITTEN else text.escape(origin)
 
 
-def _fan_columns(rows: Sequence[InitializedParameter]) -> list[Column]:
+def _fan_columns(rows: Sequence[InitializedParameter], *, optional: int) -> list[Column]:
     """Return a column with the fans that the formulas use; none where they use none."""
     if all(row.fans is None for row in rows):
         return []
-    return [Column("fan", [_fan(row) for row in rows], "right")]
+    return [Column("fan", [_fan(row) for row in rows], "right", optional=optional)]
 
 
 def _fan(row: InitializedParameter) -> Cell:

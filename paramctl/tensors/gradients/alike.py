@@ -17,7 +17,7 @@ from paramctl.tensors.statistics import CANCELLATION, ROW, SAFE, SMALL, measure_
 LARGEST = 2**13
 """Up to so many elements it pays to measure tensors together."""
 TOGETHER = 2**18
-"""Elements that are measured together: they fit the cache of two cores."""
+"""Elements that are measured together: in float32 they fit the cache of two cores."""
 
 _LOST = 1e-6
 """Where the variance is so much less than the squared mean, their difference in float64 has lost digits that count."""
@@ -30,7 +30,7 @@ def measure_all(
     """Return the statistics of each tensor, as `measure` does; small ones of one shape are measured together.
 
     Args:
-        tensors: dense tensors with values, of dtypes in `MEASURED`.
+        tensors: tensors with values, of dtypes in `MEASURED`.
         scratch: what blocks of large ones are worked on in; None for memory of its own.
         hist: whether their elements are counted by their size, too; then each is measured by itself.
 
@@ -40,11 +40,11 @@ def measure_all(
         return [measure_in_turn(each, held, hist=True) for each in tensors]
     groups: dict[tuple[torch.Size, torch.dtype, bool], list[int]] = defaultdict(list)
     for i, tensor in enumerate(tensors):
-        groups[tensor.shape, tensor.dtype, tensor.is_cpu].append(i)
+        groups[tensor.shape, tensor.dtype, tensor.is_cpu and not tensor.is_sparse].append(i)
     found: dict[int, Statistics] = {}
-    for (shape, dtype, is_cpu), indexes in groups.items():
+    for (shape, dtype, is_near), indexes in groups.items():
         alike = [tensors[i] for i in indexes]
-        together = is_cpu and dtype == torch.float32 and 0 < shape.numel() <= LARGEST
+        together = is_near and dtype == torch.float32 and 0 < shape.numel() <= LARGEST
         measured = _measure_alike(alike) if together else (measure_in_turn(each, held) for each in alike)
         found.update(zip(indexes, measured, strict=True))
     return [found[i] for i in range(len(tensors))]
@@ -54,11 +54,11 @@ def _measure_alike(tensors: Sequence[torch.Tensor]) -> Iterable[Statistics]:
     """Measure tensors of one shape, in float32 where that keeps the digits, the others in float64, the rest alone."""
     found: dict[int, Statistics] = {}
     left = list(range(len(tensors)))
-    for way in (_QUICK, _PRECISE) if tensors[0].numel() > SMALL else (_PRECISE,):
+    for precision in (_QUICK, _PRECISE) if tensors[0].numel() > SMALL else (_PRECISE,):
         if left:
-            measured, is_told = _measure_rows([tensors[i] for i in left], way)
+            measured, holds = _measure_rows([tensors[i] for i in left], precision)
             found.update(zip(left, measured, strict=True))
-            left = [left[i] for i in _indexes(~is_told)]
+            left = [left[i] for i in _indexes(~holds)]
     found.update((i, measure_in_turn(tensors[i])) for i in left)
     return found.values()
 
@@ -73,20 +73,20 @@ class _Sums(NamedTuple):
     nearest: torch.Tensor
 
 
-class _Way(NamedTuple):
-    """How rows are added up: what returns mean and norm, and what tells, of variance and sums, whether they hold."""
+class _Precision(NamedTuple):
+    """What adds up rows, to their mean and norm, and what tells of each row's variance and sums whether they hold."""
 
     add_up: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-    is_told: Callable[[torch.Tensor, _Sums], torch.Tensor]
+    holds: Callable[[torch.Tensor, _Sums], torch.Tensor]
 
 
-def _measure_rows(tensors: Sequence[torch.Tensor], way: _Way) -> tuple[Iterable[Statistics], torch.Tensor]:
-    """Return what each tensor's sums tell, and whether that is right."""
+def _measure_rows(tensors: Sequence[torch.Tensor], precision: _Precision) -> tuple[Iterable[Statistics], torch.Tensor]:
+    """Return what each tensor's sums tell, and whether that holds."""
     numel = tensors[0].numel()
-    # What is allocated for every part may come from the system every time.
-    rows = torch.empty(min(len(tensors), TOGETHER // numel), *tensors[0].shape)
+    shape = (min(len(tensors), TOGETHER // numel), *tensors[0].shape)
+    rows = torch.empty(shape, dtype=torch.float32, device="cpu")  # once: so much may come from the system every time
     starts = range(0, len(tensors), len(rows))
-    parts = [_sums(tensors[start : start + len(rows)], rows, way) for start in starts]
+    parts = [_sums(tensors[start : start + len(rows)], rows, precision) for start in starts]
     sums = _Sums(*map(torch.cat, zip(*parts, strict=True)))
     variance = sums.norm.square() / numel - sums.mean.square()
     zeros = [0] * len(tensors)
@@ -94,14 +94,14 @@ def _measure_rows(tensors: Sequence[torch.Tensor], way: _Way) -> tuple[Iterable[
         zeros[i] = _count_zeros(tensors[i])
     std = variance.sqrt()
     figures = [each.tolist() for each in (sums.mean, std, sums.least, sums.largest, sums.norm)]
-    return map(Statistics, *figures, zeros, repeat(0), repeat(0)), way.is_told(variance, sums)
+    return map(Statistics, *figures, zeros, repeat(0), repeat(0)), precision.holds(variance, sums)
 
 
-def _sums(tensors: Sequence[torch.Tensor], memory: torch.Tensor, way: _Way) -> _Sums:
+def _sums(tensors: Sequence[torch.Tensor], memory: torch.Tensor, precision: _Precision) -> _Sums:
     rows = memory[: len(tensors)]
     torch.stack(list(tensors), out=rows)
     flat = rows.view(len(tensors), -1)
-    return _Sums(*way.add_up(flat), flat.amin(1), flat.amax(1), flat.abs_().amin(1))
+    return _Sums(*precision.add_up(flat), flat.amin(1), flat.amax(1), flat.abs_().amin(1))
 
 
 def _add_up_in_float32(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -128,8 +128,8 @@ def _holds_in_float64(variance: torch.Tensor, sums: _Sums) -> torch.Tensor:
     return sums.norm.isfinite() & (variance >= _LOST * sums.mean.square())
 
 
-_QUICK = _Way(_add_up_in_float32, _holds_in_float32)
-_PRECISE = _Way(_add_up_in_float64, _holds_in_float64)
+_QUICK = _Precision(_add_up_in_float32, _holds_in_float32)
+_PRECISE = _Precision(_add_up_in_float64, _holds_in_float64)
 
 
 def _indexes(chosen: torch.Tensor) -> list[int]:

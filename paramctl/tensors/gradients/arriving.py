@@ -107,7 +107,7 @@ class Arrivals:
             message = f"the gradient of a parameter of {list(parameter.shape)} came in parts, the first of them freed"
             raise failure(message, hint="a hook runs a backward of its own: --values keeps gradients")
         self._freed.add(index)
-        self._take({index: dense(parameter.grad)})
+        self._take({index: parameter.grad})
         self._unreturned += bytes_of(parameter.grad)
         parameter.grad = None
         if self._unreturned >= _SOME:
@@ -128,7 +128,7 @@ class Arrivals:
         present = gradients_of(self._parameters)
         if self._keep:
             for index, gradient in present.items():
-                self.kept[index] = gradient
+                self.kept[index] = dense(gradient)
         self._take({index: each for index, each in present.items() if index not in self._freed})
 
     def _take(self, gradients: Mapping[int, torch.Tensor]) -> None:
@@ -140,8 +140,8 @@ class Arrivals:
 
 
 def gradients_of(parameters: Iterable[nn.Parameter]) -> dict[int, torch.Tensor]:
-    """Return the gradients of those of some parameters that have one, by their indexes."""
-    return {index: dense(grad) for index, each in enumerate(parameters) if (grad := each.grad) is not None}
+    """Return the gradients of those of some parameters that have one, by their indexes; sparse ones are left so."""
+    return {index: grad for index, each in enumerate(parameters) if (grad := each.grad) is not None}
 
 
 def dense(gradient: torch.Tensor) -> torch.Tensor:

@@ -91,7 +91,7 @@ class Ledger:
         self._parameters = parameters
         self._several_passes = passes > 1
         self._with_values = with_values
-        self._before = {index: each.detach().clone() for index, each in before.items()}
+        self._before = {index: dense(each.detach()).clone() for index, each in before.items()}
         self._only: dict[int, Origin] = {}
         self._contributions: dict[int, list[_Contribution]] = defaultdict(list)
         self._unseen: dict[int, str] = {}
@@ -110,21 +110,20 @@ class Ledger:
             if parameter.grad is not None and index not in self._before and not self._several_passes:
                 self._unseen[index] = _BEFORE
             uses = _by_use(graph, parameter, timeline)
-            if uses and numbers[uses[0][0][0]] < timeline.begun:
+            firsts = [edges[0][0] for edges in uses]
+            if uses and numbers[firsts[0]] < timeline.begun:
                 self._unseen.setdefault(index, _ELSEWHERE)
-            is_only = len(uses) == 1 and not (listens or index in self._before or _is_hooked(parameter))
-            for call, edges in enumerate(uses, start=1):
-                first, _ = edges[0]
-                origin = timeline.origin(nodes[first], numbers[first])
-                if is_only:
-                    self._only[index] = origin
-                    break
+            origins = [timeline.origin(nodes[first], numbers[first]) for first in firsts]
+            if len(uses) == 1 and not (listens or index in self._before or _is_hooked(parameter)):
+                self._only[index] = origins[0]
+                continue
+            for call, (origin, edges) in enumerate(zip(origins, uses, strict=True), start=1):
                 contribution = _Contribution(origin, call, number, len(edges))
                 self._contributions[index].append(contribution)
-                for node, position in edges:
-                    listening[node].append((position, contribution))
-        for node, heard in listening.items():
-            nodes[node].register_hook(_listener(heard))
+                for place, position in edges:
+                    listening[place].append((position, contribution))
+        for place, heard in listening.items():
+            nodes[place].register_hook(_listener(heard))
 
     def close_pass(self, number: int, times: Sequence[int]) -> None:
         """Hold against the uses of a pass how often something was added to each gradient in its backward."""
@@ -135,9 +134,10 @@ class Ledger:
 
     def settle(self, gradients: Mapping[int, torch.Tensor]) -> None:
         """Hold what was heard against parameters' last gradients; they are not needed after that."""
-        for index, gradient in gradients.items():
+        for index, given in gradients.items():
             if index in self._only:
                 continue
+            gradient = dense(given)
             heard = [each for each in self._contributions.pop(index, ()) if each.heard is not None]
             misfit = _misfit(heard, gradient, self._before.get(index), self._parameters[index])
             self._settled[index] = None if misfit else [self._use(each, gradient) for each in heard]

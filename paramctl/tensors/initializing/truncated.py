@@ -22,7 +22,7 @@ _ENOUGH: Final = 0.3
 
 
 def truncated_normal(*, mean: float, std: float, a: float, b: float) -> Fill:
-    """Return what fills a vector with values of N(mean, std²) between a and b.
+    """Return what fills a vector of float32 or float64 with values of N(mean, std²) between a and b.
 
     The proposals are normal where the bounds hold enough of the distribution. Where they hold little of it they are
     uniform around the mean, as torch's, and in a tail they follow an exponential distribution that starts at the bound

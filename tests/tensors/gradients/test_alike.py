@@ -30,6 +30,18 @@ def test_each_tensor_of_any_size_has_its_own_statistics():
         assert_close(found, measure(tensor))
 
 
+@pytest.mark.parametrize("numel", [100, 2000])
+def test_the_default_dtype_does_not_count(numel):
+    tensor = torch.randn(numel, generator=torch.Generator().manual_seed(2))
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.bfloat16)
+        (found,) = measure_all([tensor])
+    finally:
+        torch.set_default_dtype(before)
+    assert_close(found, measure(tensor))
+
+
 @pytest.mark.parametrize(
     "special",
     [
