@@ -349,6 +349,23 @@ def test_a_limit_asks_for_the_checks_that_it_is_for(report, limit):
     assert "health" not in report("grad", MLP)
 
 
+@pytest.mark.parametrize(
+    ("words", "noted"),
+    [
+        ((), "note: the input: rand is 0 everywhere in int64; randint(0,N) draws integers below N\n"),
+        (
+            ("--input", "2,3:int32"),
+            "note: the input: rand is 0 everywhere in int32; randint(0,N) draws integers below N\n",
+        ),
+        (("--input", "2,3:int64:randint(0,5)"), ""),
+        (("--input", "2,3:int64:zeros"), ""),
+    ],
+)
+def test_an_input_of_integers_that_rand_leaves_at_zero_is_noted(words, noted, paramctl, write):
+    result = paramctl("grad", write("layers: [{Embedding: [5, 2]}]\ninput: {shape: [2, 3], dtype: int64}"), *words)
+    assert (result.code, result.err) == (0, noted)
+
+
 def test_health_stands_beside_the_contract_in_json(report, write):
     answer = report("grad", write(DEEP), "--health")
     assert answer["health"]["limits"] == {"vanishing": 1e-6, "exploding": 1e3, "ratio": 10.0}

@@ -93,7 +93,8 @@ def grad(
         float | None,
         typer.Option(
             metavar="RATIO",
-            help=f"Of a weight's gradient to the weight, by norm. Implies --health. Default: {_USUAL.ratio:g}.",
+            help="Of a weight's gradient to the weight, by norm; vectors are not held to it. Implies --health. "
+            f"Default: {_USUAL.ratio:g}.",
             rich_help_panel=_CHECKS,
         ),
     ] = None,

@@ -27,6 +27,8 @@ from paramctl.tensors.initializing.materialize import materialize, plan_drawings
 from paramctl.tensors.initializing.producing import bytes_needed
 from paramctl.tensors.memory import ensure_fits
 
+_INTEGERS = frozenset({torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassOptions:
@@ -101,7 +103,7 @@ def gradients(build: Build, model: str, options: PassOptions, *, seed: int) -> G
         hist=options.hist,
         with_flow=options.with_flow,
         limits=options.limits,
-        notes=(*built.notes, *notes),
+        notes=(*built.notes, *notes, *_notes_on_zeros(taken)),
     )
 
 
@@ -115,6 +117,17 @@ def _inputs_of(built: BuiltModel, model: str, options: PassOptions) -> tuple[Giv
         raise failure("there is no input for a forward pass", where=model, hint=built.input_hint())
     first = given if options.fill is None else replace(given, fill=options.fill)
     return (GivenInput(first), *options.inputs)
+
+
+def _notes_on_zeros(taken: Sequence[GivenInput]) -> list[str]:
+    """Return a note on each input of integers that fractions below 1 are cut off to."""
+    notes = []
+    for i, each in enumerate(taken, start=1):
+        dtype = None if each.spec.dtype is None else getattr(torch, each.spec.dtype)
+        if each.spec.fill.name == "rand" and dtype in _INTEGERS:
+            name = each.name or ("the input" if len(taken) == 1 else f"input {i}")
+            notes.append(f"{name}: rand is 0 everywhere in {each.spec.dtype}; randint(0,N) draws integers below N")
+    return notes
 
 
 def _draw(
