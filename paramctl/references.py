@@ -66,7 +66,9 @@ class Allowance:
         return any(f"{reference.dotted}.".startswith(f"{package}.") for package in self.packages)
 
     def option_for(self, reference: Reference) -> str:
-        """Return the option that would permit the reference."""
+        """Return the option that would permit the reference, and how it is spelled in a file that is permitted."""
         if reference.path is not None:
             return f"--allow {reference.path}"
-        return f"--allow {reference.dotted.partition('.')[0]}"
+        package, _, inside = reference.dotted.partition(".")
+        is_file_meant = any(file.stem == package for file in self.files)
+        return f"--allow {package}, or write {package}.py:{inside}" if is_file_meant else f"--allow {package}"

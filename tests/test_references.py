@@ -56,3 +56,9 @@ def test_the_option_that_would_allow_it_is_named(tmp_path):
     package = parse_reference("package.module.Class", tmp_path)
     assert package is not None
     assert allowance.option_for(package) == "--allow package"
+
+
+def test_where_the_file_was_allowed_the_spelling_of_a_class_in_it_is_named(tmp_path):
+    package = parse_reference("net.inner.Layer", tmp_path)
+    assert Allowance.of(["net.py"], tmp_path).option_for(package) == "--allow net, or write net.py:inner.Layer"
+    assert Allowance.of(["other.py"], tmp_path).option_for(package) == "--allow net"
