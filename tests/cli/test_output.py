@@ -180,7 +180,8 @@ class TestFiles:
         assert spec.read_text() == text
 
     @pytest.mark.parametrize("command", ["list", "init", "grad"])
-    def test_the_checkpoint_of_weights_is_not_written_over(self, command, paramctl):
+    def test_the_checkpoint_of_weights_is_not_written_over(self, command, paramctl, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
         assert paramctl("init", "example:mlp", "--out", "w.safetensors").code == 0
         before = Path("w.safetensors").read_bytes()
         result = paramctl(command, "example:mlp", "--weights", "w.safetensors", "-o", "./w.safetensors")
