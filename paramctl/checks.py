@@ -107,16 +107,13 @@ def check_limits(*, vanishing: object, exploding: object, max_ratio: object) -> 
         ParamctlError: if one is no number of 0 or more; infinity is one. It names the option of the command line.
 
     """
-    given = {"vanishing": vanishing, "exploding": exploding, "max_ratio": max_ratio}
-    limits = {name: _limit(each, f"--{name.replace('_', '-')}") for name, each in given.items() if each is not None}
-    if not limits:
-        return None
-    usual = Limits()
-    return Limits(
-        vanishing=limits.get("vanishing", usual.vanishing),
-        exploding=limits.get("exploding", usual.exploding),
-        ratio=limits.get("max_ratio", usual.ratio),
-    )
+    given = {
+        "vanishing": (vanishing, "--vanishing"),
+        "exploding": (exploding, "--exploding"),
+        "ratio": (max_ratio, "--max-ratio"),
+    }
+    limits = {name: _limit(value, option) for name, (value, option) in given.items() if value is not None}
+    return replace(Limits(), **limits) if limits else None
 
 
 def _limit(value: object, where: str) -> float:

@@ -88,7 +88,9 @@ def open_session(
     chosen = choose(model)
     if chosen.note is not None:
         print_note(chosen.note)
-    reads = {"MODEL": Opening(chosen.model).path, **({} if weights is None else {"--weights": Path(weights)})}
+    reads = {"MODEL": Opening(chosen.model).path}
+    if weights is not None:
+        reads["--weights"] = Path(weights)
     _check_writes(reads, writes, sharded)
     with stdout_on_stderr():  # layers of the user's own are imported, and may print
         source = open_model(chosen.model, allow or [], arguments or [], key=None if weights is not None else key)

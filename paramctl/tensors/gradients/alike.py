@@ -40,7 +40,7 @@ def measure_all(
         return [measure_in_turn(each, held, hist=True) for each in tensors]
     groups: dict[tuple[torch.Size, torch.dtype, bool], list[int]] = defaultdict(list)
     for i, tensor in enumerate(tensors):
-        groups[tensor.shape, tensor.dtype, tensor.is_cpu and not tensor.is_sparse].append(i)
+        groups[tensor.shape, tensor.dtype, tensor.is_cpu and tensor.layout is torch.strided].append(i)
     found: dict[int, Statistics] = {}
     for (shape, dtype, is_near), indexes in groups.items():
         alike = [tensors[i] for i in indexes]
